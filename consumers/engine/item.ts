@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto'
+
+/** Who asked for a past alert to be sent once more, and why. */
+export interface ReplayMark {
+  readonly id: string
+  readonly reason: string
+  readonly by: string
+}
+
+/** One revision of one alert on its way to the engine. */
+export interface EngineItem {
+  /** From `itemId`; the same over retries, restarts and replays. */
+  readonly id: string
+  /** The tenant as a JSON object (UTF-8): id, name and metadata. Built once per tenant record and shared by its items. */
+  readonly tenantJson: Buffer
+  readonly alertId: string
+  /** Update time with 7 fraction digits, UTC; compares as text. */
+  readonly version: string
+  /** alerts_v2 or alerts. */
+  readonly source: string
+  /** When the poller read it, ms since the epoch. */
+  readonly observedAtMs: number
+  readonly replay?: ReplayMark
+  /** Graph's JSON, byte for byte: spliced into the body, never parsed. Whoever fills it has checked that it is JSON. */
+  readonly alert: Buffer
+}
+
+const MAX_DATE_MS = 8.64e15
+
+/** base64url(SHA-256(UTF-8 JSON array [tenantId, alertId, version, contentHash])); `contentHashHex` is lower-case hex. */
+export function itemId(tenantId: string, alertId: string, version: string, contentHashHex: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([tenantId, alertId, version, contentHashHex]))
+    .digest('base64url')
+}
+
+/** What stands before the tenant's bytes. JSON.stringify is well-formed: a lone surrogate leaves as an escape. */
+export function beforeTenant(item: EngineItem): string {
+  return `{"id":${JSON.stringify(item.id)},"tenant":`
+}
+
+/** What stands between the tenant's bytes and the alert's. */
+export function beforeAlert(item: EngineItem): string {
+  const { replay } = item
+  const mark = replay
+    ? `,"replay":{"id":${JSON.stringify(replay.id)},"reason":${JSON.stringify(replay.reason)},"by":${JSON.stringify(replay.by)}}`
+    : ''
+  return (
+    `,"alertId":${JSON.stringify(item.alertId)},"version":${JSON.stringify(item.version)}` +
+    `,"source":${JSON.stringify(item.source)},"observedAt":"${isoTime(item.observedAtMs)}"${mark},"alert":`
+  )
+}
+
+/** Bytes that the item takes in a body, its closing brace and one comma included. */
+export function itemBytes(item: EngineItem): number {
+  return (
+    Buffer.byteLength(beforeTenant(item)) +
+    item.tenantJson.length +
+    Buffer.byteLength(beforeAlert(item)) +
+    item.alert.length +
+    2
+  )
+}
+
+/** A time that no Date can hold is a record's fault, so it may not throw: the nearest one that can be written. */
+function isoTime(ms: number): string {
+  if (Number.isNaN(ms)) return new Date(0).toISOString()
+  return new Date(Math.min(MAX_DATE_MS, Math.max(-MAX_DATE_MS, ms))).toISOString()
+}

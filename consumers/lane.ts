@@ -1,0 +1,254 @@
+import type { Codec } from '../platform/avro/codec.ts'
+import type { Clock, Random } from '../platform/clock.ts'
+import { laneOf } from '../platform/kafka/lane-of.ts'
+import type { Lane, LaneContext } from '../platform/kafka/lanes.ts'
+import type { Publisher } from '../platform/kafka/producer.ts'
+import { tableIntake, tableOf } from '../platform/kafka/table-intake.ts'
+import type { Log } from '../platform/log.ts'
+import { backoffMs, TransientError } from '../platform/retry.ts'
+import type { Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
+import { TenantDirectory } from './enrich.ts'
+import type { Forward, ItemFate } from './forward.ts'
+import { Ledger } from './ledger.ts'
+import { parkingBudget } from './park.ts'
+import type { Dirty, SettleDeps } from './settle.ts'
+import { flushLedger, settle } from './settle.ts'
+import type { Fate, Round, Window } from './window.ts'
+import { nextRound, openWindow } from './window.ts'
+
+export interface ForwarderDeps {
+  readonly lanes: number
+  readonly topics: {
+    readonly alerts: string
+    readonly tenants: string
+    readonly deliveries: string
+    readonly parked: string
+  }
+  readonly codecs: {
+    readonly alerts: Codec<GraphAlert>
+    readonly tenants: Codec<Tenant>
+    readonly deliveries: Codec<Delivery>
+    readonly parked: Codec<Parked>
+  }
+  readonly publisher: Publisher
+  readonly forward: Forward
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly limits: ForwarderLimits
+  readonly observe: ForwarderObserver
+  /** A fault of the code: the process must end, its lanes go to others. */
+  readonly fault: (error: unknown) => void
+}
+
+export interface ForwarderLimits {
+  readonly windowRecords: number
+  readonly windowBytes: number
+  readonly parkingCount: number
+  readonly parkingShare: number
+}
+
+export interface ForwarderObserver {
+  /** One settled window. */
+  settled(fates: readonly Fate[]): void
+  /** Milliseconds from an alert's update time to the engine's answer. */
+  accepted(latencyMs: number): void
+  ledger(lane: number, entries: number, bytes: number): void
+  /** The lane stopped (or goes on) because too much would be parked. */
+  stopped(lane: number, stopped: boolean): void
+}
+
+export interface ForwarderLane extends Lane {
+  readonly ledger: Ledger
+}
+
+const BACKOFF = { firstMs: 200, maxMs: 10_000 }
+const OVER_BUDGET_RETRY_MS = 30_000
+const LEASE_CHECK_MS = 250
+const LEDGER_KEPT_MS = 35 * 86_400_000
+/** Totals of a quiet tenant are written again before the topic forgets them. */
+const TOTALS_AGE_MS = 7 * 86_400_000
+const TOTALS_CHECK_MS = 3_600_000
+
+/** One lane's way from the queue to the engine: decode, dedupe, enrich, forward, settle, one window after the other. */
+export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): ForwarderLane {
+  const { lane, queue, signal } = context
+  const { clock, log, codecs, topics } = deps
+  const ledger = new Ledger()
+  const tenants = new TenantDirectory()
+  const totalsAtMs = new Map<string, number>()
+  const dirty: Dirty = { alerts: new Map(), tenants: new Set() }
+  const settling: SettleDeps = {
+    lane,
+    ledger,
+    publisher: deps.publisher,
+    topics,
+    codecs,
+    budget: parkingBudget(deps.limits.parkingCount, deps.limits.parkingShare),
+    dirty,
+  }
+  const intake = tableIntake(
+    {
+      [topics.tenants]: tableOf(codecs.tenants, (key, tenant) => {
+        if (tenant === null) tenants.remove(key)
+        else tenants.set(tenant)
+      }),
+      [topics.deliveries]: tableOf(codecs.deliveries, (_key, delivery, record) => {
+        if (delivery === null) return
+        ledger.restore(delivery)
+        if (delivery.totals !== null) totalsAtMs.set(delivery.tenantId, record.timestampMs)
+      }),
+    },
+    { clock, log, signal },
+  )
+
+  let halt = new AbortController()
+  let resumed: (() => void) | undefined
+  /** The stretch of work between two points at which nothing is in flight. */
+  let inFlight: Promise<void> | undefined
+  let settledUpTo: number | null = null
+  let nextUpkeepMs = 0
+  signal.addEventListener('abort', () => resumed?.(), { once: true })
+
+  async function work(): Promise<void> {
+    await intake.settled()
+    for (;;) {
+      await upkeep()
+      const records = await queue.take(deps.limits.windowRecords, deps.limits.windowBytes, signal)
+      const window = await patiently(() => openWindow(records, codecs.alerts, id => laneOf(id, deps.lanes) === lane))
+      while (!(await stretch(() => advance(window))));
+    }
+  }
+
+  /** Effects happen in here only, so that a rejoin can wait for them. */
+  async function stretch<T>(task: () => Promise<T>): Promise<T> {
+    await clearToStart()
+    let done: () => void = () => {}
+    inFlight = new Promise(resolve => (done = resolve))
+    try {
+      return await task()
+    } finally {
+      inFlight = undefined
+      done()
+    }
+  }
+
+  /** True when the window is settled. */
+  async function advance(window: Window): Promise<boolean> {
+    for (;;) {
+      const round = nextRound(window, ledger, tenants)
+      if (round.items.length === 0) break
+      const ended = await deps.forward(round.items, (at, fate) => note(window, round, at, fate), {
+        halt: halt.signal,
+        abort: signal,
+      })
+      if (ended === 'stopped') {
+        // someone else may own the lane next: what the engine has must be known there
+        await patiently(() => flushLedger(settling))
+        return false
+      }
+    }
+    const settlement = await patiently(() => settle(window, settling, clock.now()))
+    switch (settlement.kind) {
+      case 'settled':
+        settledUpTo = settlement.upTo
+        deps.observe.settled(window.fates.filter(fate => fate !== null))
+        deps.observe.ledger(lane, ledger.entries, ledger.bytes)
+        deps.observe.stopped(lane, false)
+        return true
+      case 'over-budget':
+        deps.observe.stopped(lane, true)
+        log.error('a lane stopped: too many of its records would be parked; mend the cause, it goes on by itself', {
+          lane,
+          parks: settlement.parks,
+          reasons: settlement.reasons.join(', '),
+        })
+        await patiently(() => flushLedger(settling))
+        await pause(OVER_BUDGET_RETRY_MS)
+        return false
+    }
+  }
+
+  function note(window: Window, round: Round, at: number, fate: ItemFate): void {
+    const index = round.indexes[at] ?? -1
+    const decoding = window.decoded[index]
+    if (decoding?.kind !== 'arrival') return
+    const { key, alert, version, record } = decoding.arrival
+    switch (fate.kind) {
+      case 'delivered': {
+        const nowMs = clock.now()
+        ledger.markDelivered(key, { version, contentHash: alert.contentHash, offset: record.offset, atMs: nowMs })
+        dirty.alerts.set(key, { tenantId: alert.tenantId, alertId: alert.alertId })
+        window.fates[index] = { kind: 'delivered', again: fate.known }
+        deps.observe.accepted(nowMs - Date.parse(alert.version))
+        break
+      }
+      case 'park':
+        window.fates[index] = fate
+    }
+  }
+
+  /** Not between a halt and its resume, and not when another worker may own the lane. */
+  async function clearToStart(): Promise<void> {
+    signal.throwIfAborted()
+    while (halt.signal.aborted || !context.leased()) {
+      signal.throwIfAborted()
+      if (halt.signal.aborted) await new Promise<void>(resolve => (resumed = resolve))
+      else await clock.sleep(LEASE_CHECK_MS, signal)
+    }
+    signal.throwIfAborted()
+  }
+
+  /** Kafka or the registry may be away for as long as it takes; the lane waits for them and loses nothing. */
+  async function patiently<T>(task: () => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      signal.throwIfAborted()
+      try {
+        return await task()
+      } catch (error) {
+        if (!(error instanceof TransientError)) throw error
+        log.warn('a lane waits', { lane, attempt, error })
+        await clock.sleep(backoffMs(attempt, BACKOFF, deps.random()), signal)
+      }
+    }
+  }
+
+  async function pause(ms: number): Promise<void> {
+    const either = AbortSignal.any([signal, halt.signal])
+    await clock.sleep(ms, either).catch(() => signal.throwIfAborted())
+  }
+
+  async function upkeep(): Promise<void> {
+    const nowMs = clock.now()
+    if (nowMs < nextUpkeepMs) return
+    nextUpkeepMs = nowMs + TOTALS_CHECK_MS
+    const gone = ledger.expire(nowMs - LEDGER_KEPT_MS)
+    if (gone > 0) log.debug('ledger entries expired', { lane, entries: gone })
+    for (const tenantId of ledger.tenants()) {
+      if (nowMs - (totalsAtMs.get(tenantId) ?? nowMs) < TOTALS_AGE_MS) continue
+      dirty.tenants.add(tenantId)
+      totalsAtMs.set(tenantId, nowMs)
+    }
+    if (dirty.tenants.size > 0) await stretch(() => patiently(() => flushLedger(settling)))
+  }
+
+  return {
+    ledger,
+    table: (topic, record) => intake.take(topic, record),
+    live() {
+      work().catch((error: unknown) => {
+        if (signal.aborted) return
+        deps.fault(error)
+      })
+    },
+    async quiesce() {
+      halt.abort(new Error('the group is rejoined'))
+      await inFlight
+    },
+    resume() {
+      halt = new AbortController()
+      resumed?.()
+    },
+    committable: () => settledUpTo,
+  }
+}

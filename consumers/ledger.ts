@@ -1,0 +1,178 @@
+import { hash } from 'node:crypto'
+import type { Delivery, LedgerMark, Totals } from '../schemas/types.ts'
+import type { Digest, PackedVersion, TableMark } from './ledger-table.ts'
+import { LedgerTable } from './ledger-table.ts'
+import { compareVersions, packVersion, unpackVersion } from './version.ts'
+
+/** A revision and the stream record that brought it. */
+export interface Mark {
+  readonly version: PackedVersion
+  /** At least the first 8 bytes of the content's SHA-256. */
+  readonly contentHash: Buffer
+  readonly offset: number
+  readonly atMs: number
+}
+
+/** How a record stands to what is known of its alert. */
+export type Relation =
+  | 'unseen'
+  | 'newer'
+  | 'older'
+  | 'same' // same version and content, from another record
+  | 'other-content' // same version, other content, from a later record
+  | 'this-record' // this very record was settled before a crash
+
+export type TotalsDelta = Readonly<Record<'delivered' | 'duplicate' | 'stale' | 'parked', number>>
+
+const DAY_MS = 86_400_000
+
+/**
+ * One lane's memory of fates, rebuilt from the deliveries topic. It may run ahead of the topic while a window is being
+ * settled; a lane that is lost forgets it.
+ */
+export class Ledger {
+  readonly #delivered = new LedgerTable()
+  /** Few: parking has a budget. */
+  readonly #parked = new Map<string, TableMark>()
+  readonly #totals = new Map<string, Totals>()
+
+  get entries(): number {
+    return this.#delivered.count
+  }
+
+  get bytes(): number {
+    return this.#delivered.bytes
+  }
+
+  /** A record of the deliveries topic. An older delivered version never replaces a newer one: a zombie may have written it. */
+  restore(delivery: Delivery): void {
+    if (delivery.totals !== null) {
+      const known = this.#totals.get(delivery.tenantId)
+      if (!known || delivery.totals.upTo >= known.upTo) this.#totals.set(delivery.tenantId, delivery.totals)
+      return
+    }
+    const key = alertKey(delivery.tenantId, delivery.alertId)
+    const digest = digestOf(key)
+    const delivered = delivery.delivered && tableMark(delivery.delivered)
+    if (delivered) {
+      const known = this.#delivered.get(digest)
+      if (!known || compareVersions(delivered.version, known.version) >= 0) this.#delivered.set(digest, delivered)
+    }
+    const parked = delivery.parked && tableMark(delivery.parked)
+    if (parked) this.#parked.set(key, parked)
+    else this.#parked.delete(key)
+  }
+
+  relationToDelivered(key: string, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
+    return relation(this.#delivered.get(digestOf(key)), version, contentHash, offset)
+  }
+
+  relationToParked(key: string, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
+    return relation(this.#parked.get(key) ?? null, version, contentHash, offset)
+  }
+
+  markDelivered(key: string, mark: Mark): void {
+    this.#delivered.set(digestOf(key), toTable(mark))
+    const parked = this.#parked.get(key)
+    if (parked && compareVersions(parked.version, mark.version) <= 0) this.#parked.delete(key)
+  }
+
+  markParked(key: string, mark: Mark): void {
+    this.#parked.set(key, toTable(mark))
+  }
+
+  /** The ledger record of an alert, as it stands now. */
+  delivery(tenantId: string, alertId: string): Delivery {
+    const key = alertKey(tenantId, alertId)
+    const delivered = this.#delivered.get(digestOf(key))
+    const parked = this.#parked.get(key) ?? null
+    return {
+      tenantId,
+      alertId,
+      delivered: delivered && toRecord(delivered),
+      parked: parked && toRecord(parked),
+      totals: null,
+    }
+  }
+
+  /** Records of the tenant before this offset are counted. */
+  countedUpTo(tenantId: string): number {
+    return this.#totals.get(tenantId)?.upTo ?? 0
+  }
+
+  addTotals(tenantId: string, delta: TotalsDelta, upTo: number, nowMs: number): void {
+    const now = this.#totals.get(tenantId)
+    const seen = delta.delivered + delta.duplicate + delta.stale + delta.parked
+    this.#totals.set(tenantId, {
+      upTo,
+      seen: (now?.seen ?? 0) + seen,
+      delivered: (now?.delivered ?? 0) + delta.delivered,
+      duplicate: (now?.duplicate ?? 0) + delta.duplicate,
+      stale: (now?.stale ?? 0) + delta.stale,
+      parked: (now?.parked ?? 0) + delta.parked,
+      lastDeliveredAt: delta.delivered > 0 ? nowMs : (now?.lastDeliveredAt ?? null),
+    })
+  }
+
+  totals(tenantId: string): Delivery | null {
+    const totals = this.#totals.get(tenantId)
+    return totals ? { tenantId, alertId: '', delivered: null, parked: null, totals } : null
+  }
+
+  tenants(): readonly string[] {
+    return [...this.#totals.keys()]
+  }
+
+  /** Forgets alerts whose last delivery is older than the topic keeps them. */
+  expire(beforeMs: number): number {
+    return this.#delivered.expire(Math.floor(beforeMs / DAY_MS))
+  }
+}
+
+/** Key of an alert in topics and ledger. */
+export function alertKey(tenantId: string, alertId: string): string {
+  return `${tenantId}/${alertId}`
+}
+
+function relation(known: TableMark | null, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
+  if (known === null) return 'unseen'
+  const order = compareVersions(version, known.version)
+  if (order !== 0) return order < 0 ? 'older' : 'newer'
+  const same = contentHash.readUInt32BE(0) === known.hashHi && contentHash.readUInt32BE(4) === known.hashLo
+  if (same && offset === known.offset) return 'this-record'
+  // an earlier record of the lane was settled before the known one, whatever it held
+  return same || offset < known.offset ? 'same' : 'other-content'
+}
+
+function digestOf(key: string): Digest {
+  const digest = hash('sha256', key, 'buffer')
+  return {
+    a: digest.readUInt32LE(0),
+    b: digest.readUInt32LE(4),
+    c: digest.readUInt32LE(8),
+    d: digest.readUInt32LE(12),
+  }
+}
+
+function toTable(mark: Mark): TableMark {
+  return {
+    version: mark.version,
+    hashHi: mark.contentHash.readUInt32BE(0),
+    hashLo: mark.contentHash.readUInt32BE(4),
+    offset: mark.offset,
+    day: Math.floor(mark.atMs / DAY_MS),
+  }
+}
+
+/** A mark whose version cannot be read compares as the oldest. */
+function tableMark(mark: LedgerMark): TableMark {
+  const version = packVersion(mark.version) ?? { hi: 0, lo: 0 }
+  return toTable({ version, contentHash: mark.contentHash, offset: mark.offset, atMs: mark.at })
+}
+
+function toRecord(mark: TableMark): LedgerMark {
+  const contentHash = Buffer.alloc(8)
+  contentHash.writeUInt32BE(mark.hashHi, 0)
+  contentHash.writeUInt32BE(mark.hashLo, 4)
+  return { version: unpackVersion(mark.version), contentHash, offset: mark.offset, at: mark.day * DAY_MS }
+}

@@ -1,0 +1,169 @@
+import type { Codec } from '../platform/avro/codec.ts'
+import type { OutRecord, Publisher } from '../platform/kafka/producer.ts'
+import type { Delivery, Parked } from '../schemas/types.ts'
+import type { Ledger, TotalsDelta } from './ledger.ts'
+import { alertKey } from './ledger.ts'
+import type { Parking, ParkingBudget } from './park.ts'
+import { parkedRecord } from './park.ts'
+import type { Fate, Window } from './window.ts'
+import { NO_VERSION, rawHash } from './window.ts'
+
+export interface SettleDeps {
+  readonly lane: number
+  readonly ledger: Ledger
+  readonly publisher: Publisher
+  readonly topics: { readonly alerts: string; readonly deliveries: string; readonly parked: string }
+  readonly codecs: { readonly deliveries: Codec<Delivery>; readonly parked: Codec<Parked> }
+  readonly budget: ParkingBudget
+  readonly dirty: Dirty
+}
+
+/** Alerts and tenants whose ledger record is not acked in its newest state. */
+export interface Dirty {
+  readonly alerts: Map<string, { readonly tenantId: string; readonly alertId: string }>
+  readonly tenants: Set<string>
+}
+
+export type Settlement =
+  | { readonly kind: 'settled'; readonly upTo: number }
+  | { readonly kind: 'over-budget'; readonly parks: number; readonly reasons: readonly string[] }
+
+const PARKED_BATCH_BYTES_MAX = 4 * 1024 * 1024
+const LEDGER_BATCH_RECORDS_MAX = 2_000
+/** Removing a tenant is an operator's decision, not an outage. */
+const OUTSIDE_BUDGET: ReadonlySet<string> = new Set(['off-boarded'])
+
+/**
+ * Turns the fates of a whole window into effects, in the order that loses nothing: parked records, then ledger and
+ * totals in one batch, then (by the caller) the offset. Rejects with a TransientError; calling again goes on where it
+ * failed, a parked record may then stand twice.
+ */
+export async function settle(window: Window, deps: SettleDeps, nowMs: number): Promise<Settlement> {
+  const parks = parkingsOf(window)
+  const budgeted = parks.filter(({ parking }) => !OUTSIDE_BUDGET.has(parking.reason))
+  if (!deps.budget.allows(budgeted.length, window.records.length - parks.length)) {
+    for (const { index } of budgeted) window.fates[index] = null // the engine, or a tenant record, may change its mind
+    return { kind: 'over-budget', parks: budgeted.length, reasons: [...new Set(budgeted.map(p => p.parking.reason))] }
+  }
+  await appendParked(
+    parks.map(({ parking }) => parking),
+    deps,
+    nowMs,
+  )
+  for (const { index, parking } of parks) {
+    markParked(window, index, parking, deps, nowMs)
+    window.fates[index] = { kind: 'parked-before' }
+  }
+  if (!window.counted) {
+    count(window, deps, nowMs)
+    deps.budget.note(budgeted.length, window.records.length - parks.length)
+    window.counted = true
+  }
+  await flushLedger(deps)
+  return { kind: 'settled', upTo: endOf(window) }
+}
+
+/** Makes durable what is certain so far. Rejects with a TransientError; what was not acked stays dirty. */
+export async function flushLedger({ ledger, dirty, publisher, topics, codecs, lane }: SettleDeps): Promise<void> {
+  while (dirty.alerts.size + dirty.tenants.size > 0) {
+    const alerts = [...dirty.alerts].slice(0, LEDGER_BATCH_RECORDS_MAX)
+    // totals only with the last of the alerts they count
+    const tenants = alerts.length === dirty.alerts.size ? [...dirty.tenants].slice(0, LEDGER_BATCH_RECORDS_MAX) : []
+    const deliveries = [
+      ...alerts.map(([, { tenantId, alertId }]) => ledger.delivery(tenantId, alertId)),
+      ...tenants.flatMap(tenantId => ledger.totals(tenantId) ?? []),
+    ]
+    const records: OutRecord[] = deliveries.map(delivery => ({
+      key: alertKey(delivery.tenantId, delivery.alertId),
+      value: codecs.deliveries.encode(delivery),
+    }))
+    await publisher.append(topics.deliveries, lane, records)
+    for (const [key] of alerts) dirty.alerts.delete(key)
+    for (const tenantId of tenants) dirty.tenants.delete(tenantId)
+  }
+}
+
+async function appendParked(parkings: readonly Parking[], deps: SettleDeps, nowMs: number): Promise<void> {
+  let batch: OutRecord[] = []
+  let bytes = 0
+  for (const parking of parkings) {
+    const value = deps.codecs.parked.encode(parkedRecord(parking, deps.topics.alerts, deps.lane, nowMs))
+    if (batch.length > 0 && bytes + value.length > PARKED_BATCH_BYTES_MAX) {
+      await deps.publisher.append(deps.topics.parked, deps.lane, batch)
+      batch = []
+      bytes = 0
+    }
+    batch.push({ key: alertKey(parking.tenantId, parking.alertId), value })
+    bytes += value.length
+  }
+  if (batch.length > 0) await deps.publisher.append(deps.topics.parked, deps.lane, batch)
+}
+
+function parkingsOf(window: Window): { readonly index: number; readonly parking: Parking }[] {
+  const parks: { readonly index: number; readonly parking: Parking }[] = []
+  for (const [index, fate] of window.fates.entries()) {
+    const decoding = window.decoded[index]
+    if (fate?.kind !== 'park' || !decoding) continue
+    const { reason, detail } = fate
+    if (decoding.kind === 'unreadable') {
+      const { record, tenantId, alertId } = decoding.unreadable
+      const parking = { record, tenantId, alertId, version: null, source: null, reason, detail, earlierAttempts: 0 }
+      parks.push({ index, parking })
+      continue
+    }
+    const { record, alert } = decoding.arrival
+    const { tenantId, alertId, version, source, attempts: earlierAttempts } = alert
+    parks.push({ index, parking: { record, tenantId, alertId, version, source, reason, detail, earlierAttempts } })
+  }
+  return parks
+}
+
+function markParked(window: Window, index: number, parking: Parking, deps: SettleDeps, nowMs: number): void {
+  const decoding = window.decoded[index]
+  if (!decoding) return
+  const key = alertKey(parking.tenantId, parking.alertId)
+  const readable = decoding.kind === 'arrival' ? decoding.arrival : null
+  deps.ledger.markParked(key, {
+    version: readable?.version ?? NO_VERSION,
+    contentHash: readable?.alert.contentHash ?? rawHash(parking.record),
+    offset: parking.record.offset,
+    atMs: nowMs,
+  })
+  deps.dirty.alerts.set(key, { tenantId: parking.tenantId, alertId: parking.alertId })
+}
+
+/** Each record counts once, however often its window is read: those before `upTo` are in the totals already. */
+function count(window: Window, { ledger, dirty }: SettleDeps, nowMs: number): void {
+  const deltas = new Map<string, { delivered: number; duplicate: number; stale: number; parked: number }>()
+  for (const [index, decoding] of window.decoded.entries()) {
+    const tenantId = decoding.kind === 'arrival' ? decoding.arrival.alert.tenantId : decoding.unreadable.tenantId
+    const record = window.records[index]
+    if (!record || record.offset < ledger.countedUpTo(tenantId)) continue
+    let delta = deltas.get(tenantId)
+    if (!delta) deltas.set(tenantId, (delta = { delivered: 0, duplicate: 0, stale: 0, parked: 0 }))
+    delta[columnOf(window.fates[index] ?? null)]++
+  }
+  for (const [tenantId, delta] of deltas) {
+    ledger.addTotals(tenantId, delta, endOf(window), nowMs)
+    dirty.tenants.add(tenantId)
+  }
+}
+
+function columnOf(fate: Fate | null): keyof TotalsDelta {
+  switch (fate?.kind) {
+    case 'delivered':
+      return 'delivered'
+    case 'dropped':
+      return fate.why
+    case 'park':
+    case 'parked-before':
+      return 'parked'
+    case undefined:
+      throw new Error('a window is counted before every record has its fate')
+  }
+}
+
+/** First offset after the window. */
+function endOf(window: Window): number {
+  return (window.records.at(-1)?.offset ?? -1) + 1
+}

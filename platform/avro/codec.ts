@@ -1,0 +1,121 @@
+import avro from 'avsc'
+import type { Schema } from 'avsc'
+import type { Clock } from '../clock.ts'
+import { TransientError } from '../retry.ts'
+import { boundsOf } from './bounds.ts'
+import type { SchemaLookup } from './registry.ts'
+import { readFrame, WIRE_HEADER_BYTES, writeHeader } from './wire.ts'
+
+/**
+ * Encodes and decodes the values of one topic. The writer's schema is found by the id in the bytes, the result always has
+ * the reader's shape (the schema this code was written with).
+ */
+export interface Codec<T> {
+  encode(value: T): Buffer
+  /** Never throws. `unknown-schema` means: `await learn(id)` and decode again. */
+  decode(bytes: Buffer): Decoded<T>
+  /** Asks the registry for a writer's schema. False: the registry has no such id. Rejects with a TransientError. */
+  learn(id: number): Promise<boolean>
+}
+
+export type Decoded<T> =
+  | { readonly kind: 'value'; readonly value: T }
+  | { readonly kind: 'unknown-schema'; readonly id: number }
+  | { readonly kind: 'undecodable'; readonly detail: string }
+
+interface Writer {
+  readonly resolver: unknown
+  readonly bounds: ((body: Buffer) => string | null) | null
+}
+
+// branches stay bare, so that adding one later cannot change the shape of what we read
+const TYPE_OPTIONS = { wrapUnions: 'never', omitRecordMethods: true } as const
+const KNOWN_SCHEMAS_MAX = 1_000
+const UNKNOWN_FOR_MS = 5_000
+const SCRATCH_BYTES = 64 * 1024
+
+/** Resolves the id of our own schema once; rejects in words when it is not registered. */
+export async function openCodec<T>(
+  subject: string,
+  schema: Schema,
+  registry: SchemaLookup,
+  clock: Clock,
+): Promise<Codec<T>> {
+  const id = await registry.idOf(subject, schema)
+  if (id === null) {
+    throw new Error(
+      `Subject ${subject} does not hold the schema this version was built with. Run \`npx socos schemas register\`.`,
+    )
+  }
+  return codecOf<T>(id, schema, registry, clock)
+}
+
+export function codecOf<T>(ownId: number, schema: Schema, registry: SchemaLookup, clock: Clock): Codec<T> {
+  const reader = avro.Type.forSchema(schema, TYPE_OPTIONS)
+  const writers = new Map<number, Writer>([[ownId, { resolver: undefined, bounds: boundsOf(schema) }]])
+  const unknownUntilMs = new Map<number, number>()
+  let scratch = Buffer.allocUnsafe(SCRATCH_BYTES)
+
+  function encode(value: T): Buffer {
+    // avsc's own toBuffer encodes anything above 1 KiB twice; a scratch of our own does not
+    let end = reader.encode(value, scratch, WIRE_HEADER_BYTES)
+    if (end < 0) {
+      scratch = Buffer.allocUnsafe((scratch.length - end) * 2)
+      end = reader.encode(value, scratch, WIRE_HEADER_BYTES)
+    }
+    writeHeader(scratch, ownId)
+    return Buffer.from(scratch.subarray(0, end))
+  }
+
+  function decode(bytes: Buffer): Decoded<T> {
+    const frame = readFrame(bytes)
+    if (frame.kind === 'bad') return { kind: 'undecodable', detail: frame.detail }
+    const writer = writers.get(frame.schemaId)
+    if (!writer) return { kind: 'unknown-schema', id: frame.schemaId }
+    const excess = writer.bounds?.(frame.body)
+    if (excess) return { kind: 'undecodable', detail: excess }
+    try {
+      return { kind: 'value', value: reader.fromBuffer(frame.body, writer.resolver as never) as T }
+    } catch (error) {
+      return { kind: 'undecodable', detail: error instanceof Error ? error.message.slice(0, 200) : 'not Avro' }
+    }
+  }
+
+  async function learn(id: number): Promise<boolean> {
+    if (writers.has(id)) return true
+    if (clock.now() < (unknownUntilMs.get(id) ?? 0)) return false
+    const written = await registry.schemaOf(id)
+    if (written === null) return forget(id)
+    try {
+      const resolver = reader.createResolver(avro.Type.forSchema(written, TYPE_OPTIONS))
+      if (writers.size < KNOWN_SCHEMAS_MAX) writers.set(id, { resolver, bounds: boundsOf(written) })
+      return writers.has(id)
+    } catch {
+      return forget(id) // a schema that cannot become ours: the record is as good as unknown
+    }
+  }
+
+  function forget(id: number): false {
+    if (unknownUntilMs.size >= KNOWN_SCHEMAS_MAX) unknownUntilMs.clear()
+    unknownUntilMs.set(id, clock.now() + UNKNOWN_FOR_MS)
+    return false
+  }
+
+  return { encode, decode, learn }
+}
+
+/** Decodes, asking the registry once when the writer's schema is new. Rejects only with a TransientError. */
+export async function decodeLearning<T>(
+  codec: Codec<T>,
+  bytes: Buffer,
+): Promise<Exclude<Decoded<T>, { kind: 'unknown-schema' }>> {
+  const first = codec.decode(bytes)
+  if (first.kind !== 'unknown-schema') return first
+  if (!(await codec.learn(first.id))) {
+    return { kind: 'undecodable', detail: `schema id ${first.id} is not in the registry or cannot be read as ours` }
+  }
+  const second = codec.decode(bytes)
+  if (second.kind === 'unknown-schema')
+    throw new TransientError(`Schema ${second.id} was forgotten while it was learnt`)
+  return second
+}

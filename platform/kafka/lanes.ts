@@ -1,0 +1,474 @@
+/**
+ * Longer than the rule because it is one state machine: a member of one consumer group that owns whole lanes. A lane is
+ * the same partition of several topics; its tables are restored before its stream flows; it is given up before another
+ * member can have it. Split, its invariants would have to be told twice.
+ *
+ *   join ─▶ opening (offsets asked for) ─▶ restoring (tables read to their end) ─▶ live (stream flows)
+ *   rejoin, still ours and nobody else's in between ─▶ goes on where it was;  else ─▶ aborted, opened anew
+ */
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import { backoffMs } from '../retry.ts'
+import { laneAssigner } from './assigner.ts'
+import { METADATA_MAX_AGE_MS } from './client.ts'
+import type { Admin, EachBatchPayload, GroupInternals, KafkaClient } from './kafkajs.ts'
+import { registerBeforeJoin } from './kafkajs.ts'
+import type { LaneQueue, LogRecord } from './queue.ts'
+import { RecordQueue } from './queue.ts'
+
+/** What an application does with a lane. No method may throw; bad data is the application's to park. */
+export interface Lane {
+  /** A record of a table topic, in offset order: first the whole table, then what is appended to followed tables. */
+  table(topic: string, record: LogRecord): void
+  /** Everything that the tables held when the lane was opened has been given. Work may begin. */
+  live(): void
+  /** Start nothing new; resolves when no effect is in flight. Called before every rejoin and before the end. */
+  quiesce(): Promise<void>
+  /** Still ours after the rejoin. */
+  resume(): void
+  /** Offset of the first stream record that is not settled yet; null: nothing to commit. */
+  committable(): number | null
+}
+
+export interface LaneContext {
+  readonly lane: number
+  /** Stream records of the lane; empty for ever when the group has no stream. */
+  readonly queue: LaneQueue
+  /** Aborts when the lane is lost or the worker ends. */
+  readonly signal: AbortSignal
+  /** False when another member may own the lane by now: start no effect. */
+  leased(): boolean
+}
+
+export interface LaneGroupOptions {
+  readonly kafka: KafkaClient
+  readonly groupId: string
+  readonly stream: string | null
+  /** `freeze`: after the restore this worker is the only writer, so the topic is not read any more. */
+  readonly tables: readonly { readonly topic: string; readonly afterRestore: 'follow' | 'freeze' }[]
+  readonly open: (context: LaneContext) => Lane
+  readonly clock: Clock
+  readonly log: Log
+  readonly sessionTimeoutMs: number
+  /** Bytes of stream records that wait in memory, over all lanes. */
+  readonly queueBytesMax: number
+  readonly observe: LaneObserver
+  /** The consumer is dead and will not come back: the process must end. */
+  readonly onFatal: (error: Error) => void
+  /** Monotonic milliseconds: leases must not follow clock steps. */
+  readonly uptimeMs?: () => number
+  readonly random?: () => number
+}
+
+export interface LaneObserver {
+  restored(lane: number, durationMs: number, records: number): void
+  rebalanced(owned: number): void
+  /** Stream records that retention deleted before they were read. */
+  lostToRetention(lane: number, from: number, to: number): void
+}
+
+export interface LaneGroup {
+  /** Joined, and every owned lane restored. */
+  readonly ready: boolean
+  readonly owned: number
+  readonly queuedRecords: number
+  /** The fetch loop or the heartbeat moved lately. */
+  alive(): boolean
+  /** Finishes what is in flight, commits, leaves the group. */
+  stop(): Promise<void>
+}
+
+interface Held {
+  readonly lane: number
+  readonly abort: AbortController
+  readonly queue: RecordQueue
+  readonly positions: Map<string, number>
+  readonly ends: Map<string, number>
+  readonly openedMs: number
+  phase: 'opening' | 'restoring' | 'live'
+  restoredRecords: number
+  app: Lane
+  committed: number
+  full: boolean
+}
+
+const HEARTBEAT_MS = 1_000
+const FETCH_WAIT_MS = 300 // K18: a stop waits for the running fetch
+const COMMIT_EVERY_MS = 1_000
+const REBALANCE_TIMEOUT_MS = 60_000
+const FETCH_BYTES_MAX = 16 * 1024 * 1024
+const LANE_FETCH_BYTES_MAX = 2 * 1024 * 1024
+const LANE_QUEUE_BYTES_MIN = 512 * 1024
+const LANE_QUEUE_BYTES_MAX = 6 * 1024 * 1024
+const ADMIN_BACKOFF = { firstMs: 200, maxMs: 5_000 }
+/** Of the session timeout: how long a rejoin may wait for effects in flight. */
+const QUIESCE_SHARE = 0.5
+
+export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
+  const { kafka, groupId, stream, tables, clock, log, observe, sessionTimeoutMs } = options
+  const uptimeMs = options.uptimeMs ?? (() => performance.now())
+  const random = options.random ?? Math.random
+  const topics = [...tables.map(({ topic }) => topic), ...(stream === null ? [] : [stream])]
+  const lanes = new Map<number, Held>()
+  let group: GroupInternals | null = null
+  let generation = -1
+  let joined = false
+  let contactMs = uptimeMs()
+  let stopping = false
+  const pendingOpens = new Set<Held>()
+  let opening: Promise<void> | undefined
+
+  const admin = kafka.admin({ retry: { retries: 3, initialRetryTime: 200, maxRetryTime: 2_000 } })
+  await admin.connect()
+
+  const consumer = kafka.consumer({
+    groupId,
+    sessionTimeout: sessionTimeoutMs,
+    rebalanceTimeout: Math.max(REBALANCE_TIMEOUT_MS, sessionTimeoutMs),
+    heartbeatInterval: Math.min(HEARTBEAT_MS, sessionTimeoutMs / 4),
+    maxWaitTimeInMs: FETCH_WAIT_MS,
+    maxBytes: FETCH_BYTES_MAX,
+    maxBytesPerPartition: LANE_FETCH_BYTES_MAX,
+    metadataMaxAge: METADATA_MAX_AGE_MS,
+    allowAutoTopicCreation: false,
+    readUncommitted: true, // nobody writes transactions here, and the client's filter for them is faulty (K4)
+    // K12: no rackId. K16: restarts are the client's own for network trouble; anything else ends the process below.
+    retry: { retries: 10, initialRetryTime: 200, maxRetryTime: 5_000 },
+    partitionAssigners: [
+      laneAssigner(
+        () => ({ lanes: [...lanes.keys()], generation }),
+        cluster => registerBeforeJoin(cluster, beforeJoin),
+      ),
+    ],
+  })
+
+  const { GROUP_JOIN, HEARTBEAT, CRASH, END_BATCH_PROCESS, FETCH } = consumer.events
+  let movedMs = uptimeMs()
+  consumer.on(HEARTBEAT, () => {
+    contactMs = uptimeMs()
+    movedMs = contactMs
+  })
+  consumer.on(FETCH, () => {
+    movedMs = uptimeMs()
+  })
+  consumer.on(GROUP_JOIN, ({ payload }) => onJoin(payload.memberAssignment))
+  consumer.on(CRASH, ({ payload }) => {
+    joined = false
+    if (!payload.restart) options.onFatal(payload.error)
+  })
+  // also where nothing of a batch was left to show: the position still moves
+  consumer.on(END_BATCH_PROCESS, ({ payload }) => {
+    if (payload.batchSize === 0) moveTo(payload.topic, payload.partition, Number(payload.lastOffset) + 1)
+  })
+
+  await consumer.connect()
+  // K13: a position that is not known begins at the start, never at the end
+  await consumer.subscribe({ topics, fromBeginning: true })
+  await consumer.run({
+    autoCommit: false,
+    eachBatchAutoResolve: false,
+    eachBatch: async payload => {
+      try {
+        receive(payload)
+      } catch (error) {
+        // K16: what the handler throws would stop the client silently
+        options.onFatal(error instanceof Error ? error : new Error(String(error)))
+      }
+    },
+  })
+  const committing = commitRegularly()
+
+  /** The last moment at which what we hold is certainly ours. */
+  async function beforeJoin(member: GroupInternals): Promise<void> {
+    group = member
+    await quiesceAll()
+    await commitNow()
+  }
+
+  async function quiesceAll(): Promise<void> {
+    const late = new AbortController()
+    const idle = Promise.all([...lanes.values()].map(held => held.app.quiesce()))
+    const deadline = clock.sleep(sessionTimeoutMs * QUIESCE_SHARE, late.signal).then(
+      () => log.warn('some lanes still had work in flight when the group had to be rejoined'),
+      () => {},
+    )
+    await Promise.race([idle, deadline])
+    late.abort()
+  }
+
+  function onJoin(assignment: Readonly<Record<string, readonly number[]>>): void {
+    contactMs = uptimeMs()
+    const nextGeneration = group?.generationId ?? generation + 2
+    // someone else may have owned our lanes in a generation that we were no part of
+    const unbroken = nextGeneration === generation + 1
+    generation = nextGeneration
+    const ours = new Set(topics.length === 0 ? [] : assignment[topics[0] ?? ''])
+    for (const [lane, held] of lanes) {
+      if (ours.has(lane) && unbroken) continue
+      held.abort.abort(new Error(`lane ${lane} was given to another worker`))
+      lanes.delete(lane)
+    }
+    for (const lane of ours) {
+      const held = lanes.get(lane)
+      if (held) retain(held)
+      else open(lane)
+    }
+    joined = true
+    observe.rebalanced(lanes.size)
+    log.info('joined the group', { group: groupId, generation, lanes: lanes.size, kept: unbroken })
+  }
+
+  /** The client forgets positions, and after a restart pauses too. */
+  function retain(held: Held): void {
+    for (const [topic, position] of held.positions) seek(topic, held.lane, position)
+    applyPauses(held)
+    held.app.resume()
+  }
+
+  function open(lane: number): void {
+    const abort = new AbortController()
+    const queue: RecordQueue = new RecordQueue(() => relieve(lane))
+    let held: Held | undefined
+    const context: LaneContext = {
+      lane,
+      queue,
+      signal: abort.signal,
+      leased: () => leased() && lanes.get(lane) === held,
+    }
+    held = {
+      lane,
+      abort,
+      queue,
+      positions: new Map(),
+      ends: new Map(),
+      openedMs: uptimeMs(),
+      phase: 'opening',
+      restoredRecords: 0,
+      app: options.open(context),
+      committed: -1,
+      full: false,
+    }
+    lanes.set(lane, held)
+    applyPauses(held)
+    pendingOpens.add(held)
+    if (!opening) opening = openPending().finally(() => (opening = undefined))
+  }
+
+  /** Lanes that came in one join are asked for in one round of requests. */
+  async function openPending(): Promise<void> {
+    for (let attempt = 0; pendingOpens.size > 0 && !stopping; ) {
+      await Promise.resolve() // let the join finish naming its lanes
+      const batch = [...pendingOpens]
+      try {
+        const offsets = await askOffsets(admin, groupId, topics, stream)
+        for (const held of batch) {
+          pendingOpens.delete(held)
+          begin(held, offsets)
+        }
+        attempt = 0
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error)
+        log.warn('the offsets of new lanes are not known yet, trying again', { lanes: batch.length, reason })
+        await clock.sleep(backoffMs(attempt++, ADMIN_BACKOFF, random()))
+      }
+    }
+  }
+
+  function begin(held: Held, offsets: Offsets): void {
+    const { lane } = held
+    // lost meanwhile, perhaps even given back: these offsets are older than the new lane
+    if (lanes.get(lane) !== held) return
+    for (const { topic } of tables) {
+      const { low, high } = offsets.of(topic, lane)
+      held.positions.set(topic, low)
+      held.ends.set(topic, high)
+    }
+    if (stream !== null) {
+      const { low, high } = offsets.of(stream, lane)
+      const committed = offsets.committed(lane)
+      const from = committed === null || committed > high ? low : Math.max(committed, low)
+      if (committed !== null && committed < low) observe.lostToRetention(lane, committed, low)
+      if (committed !== null && committed > high) {
+        log.error('the group is ahead of the log: the topic was made anew, its lane is read from the start', { lane })
+      }
+      held.positions.set(stream, from)
+      held.committed = from
+    }
+    held.phase = 'restoring'
+    for (const [topic, position] of held.positions) seek(topic, lane, position)
+    applyPauses(held)
+    checkRestored(held)
+  }
+
+  function receive({ batch, resolveOffset, isStale }: EachBatchPayload): void {
+    const { topic, partition, messages } = batch
+    const held = lanes.get(partition)
+    if (!held || held.phase === 'opening' || isStale()) return
+    const from = held.positions.get(topic) ?? 0
+    const records: LogRecord[] = []
+    for (const message of messages) {
+      const offset = Number(message.offset)
+      if (offset < from) continue // a seek landed inside a batch
+      records.push({ offset, timestampMs: Number(message.timestamp), key: message.key, value: message.value })
+    }
+    const next = Number(batch.lastOffset()) + 1
+    resolveOffset(batch.lastOffset())
+    if (topic === stream) {
+      held.queue.push(records)
+      held.positions.set(topic, next)
+      if (held.queue.bytes > laneQueueBytes() && !held.full) {
+        held.full = true
+        applyPauses(held)
+      }
+      return
+    }
+    for (const record of records) held.app.table(topic, record)
+    held.restoredRecords += held.phase === 'restoring' ? records.length : 0
+    moveTo(topic, partition, next)
+  }
+
+  function moveTo(topic: string, partition: number, next: number): void {
+    const held = lanes.get(partition)
+    if (!held || held.phase === 'opening') return
+    if (next > (held.positions.get(topic) ?? 0)) held.positions.set(topic, next)
+    checkRestored(held)
+  }
+
+  function checkRestored(held: Held): void {
+    if (held.phase !== 'restoring') return
+    for (const [topic, end] of held.ends) if ((held.positions.get(topic) ?? 0) < end) return
+    held.phase = 'live'
+    observe.restored(held.lane, uptimeMs() - held.openedMs, held.restoredRecords)
+    applyPauses(held)
+    held.app.live()
+  }
+
+  /** Which partitions of a lane are read follows from its phase alone. */
+  function applyPauses(held: Held): void {
+    for (const { topic, afterRestore } of tables) {
+      const read = held.phase === 'restoring' || (held.phase === 'live' && afterRestore === 'follow')
+      setPaused(topic, held.lane, !read)
+    }
+    if (stream === null) return
+    setPaused(stream, held.lane, held.phase !== 'live' || held.full)
+  }
+
+  function setPaused(topic: string, lane: number, paused: boolean): void {
+    const partitions = [{ topic, partitions: [lane] }]
+    whileRunning(() => (paused ? consumer.pause(partitions) : consumer.resume(partitions)))
+  }
+
+  function seek(topic: string, lane: number, position: number): void {
+    whileRunning(() => consumer.seek({ topic, partition: lane, offset: String(position) }))
+  }
+
+  /** Between a crash and the client's own restart it refuses; the next join sets positions and pauses again. */
+  function whileRunning(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      log.debug('the client is between two lives', { reason: error instanceof Error ? error.message : '' })
+    }
+  }
+
+  function relieve(lane: number): void {
+    const held = lanes.get(lane)
+    if (!held?.full || held.queue.bytes > laneQueueBytes() / 2 || stopping) return
+    held.full = false
+    applyPauses(held)
+  }
+
+  function laneQueueBytes(): number {
+    const share = options.queueBytesMax / Math.max(1, lanes.size)
+    return Math.min(LANE_QUEUE_BYTES_MAX, Math.max(LANE_QUEUE_BYTES_MIN, share))
+  }
+
+  function leased(): boolean {
+    return uptimeMs() - contactMs < sessionTimeoutMs
+  }
+
+  async function commitRegularly(): Promise<void> {
+    while (!stopping) {
+      await clock.sleep(COMMIT_EVERY_MS)
+      await commitNow()
+    }
+  }
+
+  /** Offsets are a convenience: what is settled and not committed is recognised by the ledger. So a failure only waits. */
+  async function commitNow(): Promise<void> {
+    if (group === null || stream === null) return
+    const due = [...lanes.values()].flatMap(held => {
+      const offset = held.phase === 'live' ? held.app.committable() : null
+      return offset !== null && offset > held.committed ? [{ held, offset }] : []
+    })
+    if (due.length === 0) return
+    try {
+      const partitions = due.map(({ held, offset }) => ({ partition: held.lane, offset: String(offset) }))
+      await group.commitOffsets({ topics: [{ topic: stream, partitions }] })
+      for (const { held, offset } of due) held.committed = offset
+    } catch (error) {
+      log.debug('offsets were not committed, trying again', { reason: error instanceof Error ? error.message : '' })
+    }
+  }
+
+  return {
+    get ready() {
+      return joined && [...lanes.values()].every(held => held.phase === 'live')
+    },
+    get owned() {
+      return lanes.size
+    },
+    get queuedRecords() {
+      return [...lanes.values()].reduce((sum, held) => sum + held.queue.count, 0)
+    },
+    alive: () => uptimeMs() - movedMs < sessionTimeoutMs * 3,
+    async stop() {
+      if (stopping) return
+      stopping = true
+      await quiesceAll()
+      await commitNow()
+      for (const held of lanes.values()) held.abort.abort(new Error('the worker is stopping'))
+      await consumer.disconnect()
+      await admin.disconnect()
+      await committing
+    },
+  }
+}
+
+interface Offsets {
+  of(topic: string, lane: number): { readonly low: number; readonly high: number }
+  committed(lane: number): number | null
+}
+
+async function askOffsets(
+  admin: Admin,
+  groupId: string,
+  topics: readonly string[],
+  stream: string | null,
+): Promise<Offsets> {
+  const byTopic = new Map<string, Map<number, { low: number; high: number }>>()
+  await Promise.all(
+    topics.map(async topic => {
+      const parts = await admin.fetchTopicOffsets(topic)
+      byTopic.set(
+        topic,
+        new Map(parts.map(part => [part.partition, { low: Number(part.low), high: Number(part.high) }])),
+      )
+    }),
+  )
+  const committed = new Map<number, number>()
+  if (stream !== null) {
+    const [answer] = await admin.fetchOffsets({ groupId, topics: [stream] })
+    for (const { partition, offset } of answer?.partitions ?? []) {
+      if (Number(offset) >= 0) committed.set(partition, Number(offset))
+    }
+  }
+  return {
+    of(topic, lane) {
+      const found = byTopic.get(topic)?.get(lane)
+      if (!found) throw new Error(`${topic} has no partition ${lane}`)
+      return found
+    },
+    committed: lane => committed.get(lane) ?? null,
+  }
+}

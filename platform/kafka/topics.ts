@@ -1,0 +1,129 @@
+import type { Admin } from './kafkajs.ts'
+
+/** A topic as it should be. */
+export interface WantedTopic {
+  readonly topic: string
+  readonly partitions: number
+  readonly config: Readonly<Record<string, string>>
+}
+
+/** What differs, in words ready to print. `fatal`: a worker must not start on it. */
+export interface TopicDifference {
+  readonly topic: string
+  readonly what: string
+  readonly fatal: boolean
+  /** Can `topics apply` mend it? */
+  readonly mendable: boolean
+}
+
+const CONFIG_TYPE_TOPIC = 2
+/** A worker on a wrong policy loses state or history; the other settings only cost. */
+const FATAL_CONFIG: ReadonlySet<string> = new Set(['cleanup.policy'])
+
+/** Compares the cluster with the table. Never writes. */
+export async function diffTopics(admin: Admin, wanted: readonly WantedTopic[]): Promise<readonly TopicDifference[]> {
+  const existing = new Set(await admin.listTopics())
+  const present = wanted.filter(({ topic }) => existing.has(topic))
+  const differences: TopicDifference[] = wanted
+    .filter(({ topic }) => !existing.has(topic))
+    .map(({ topic }) => ({ topic, what: 'does not exist', fatal: true, mendable: true }))
+  if (present.length === 0) return differences
+
+  const metadata = await admin.fetchTopicMetadata({ topics: present.map(({ topic }) => topic) })
+  const described = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: present.map(({ topic, config }) => ({
+      type: CONFIG_TYPE_TOPIC,
+      name: topic,
+      configNames: Object.keys(config),
+    })),
+  })
+  for (const { topic, partitions, config } of present) {
+    const actual = metadata.topics.find(entry => entry.name === topic)?.partitions.length ?? 0
+    if (actual !== partitions) {
+      const what = `has ${actual} partitions, ${partitions} are wanted (a change of lanes needs a new TOPIC_PREFIX)`
+      differences.push({ topic, what, fatal: true, mendable: false })
+    }
+    const entries = described.resources.find(({ resourceName }) => resourceName === topic)?.configEntries ?? []
+    for (const [name, want] of Object.entries(config)) {
+      const have = entries.find(entry => entry.configName === name)?.configValue ?? '(not set)'
+      if (sameConfig(name, have, want)) continue
+      differences.push({
+        topic,
+        what: `${name} is ${have}, ${want} is wanted`,
+        fatal: FATAL_CONFIG.has(name),
+        mendable: true,
+      })
+    }
+  }
+  return differences
+}
+
+/** Creates what is missing and sets what differs; returns what it could not mend. Idempotent. */
+export async function applyTopics(
+  admin: Admin,
+  wanted: readonly WantedTopic[],
+): Promise<{ readonly changed: readonly TopicDifference[]; readonly left: readonly TopicDifference[] }> {
+  const before = await diffTopics(admin, wanted)
+  const missing = new Set(before.filter(({ what }) => what === 'does not exist').map(({ topic }) => topic))
+  const create = wanted.filter(({ topic }) => missing.has(topic))
+  if (create.length > 0) {
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: create.map(({ topic, partitions, config }) => ({
+        topic,
+        numPartitions: partitions,
+        replicationFactor: -1, // the broker's default
+        configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+      })),
+    })
+  }
+  const changed = new Set(before.filter(diff => diff.mendable && !missing.has(diff.topic)).map(({ topic }) => topic))
+  if (changed.size > 0) {
+    // AlterConfigs replaces all of a topic's settings, so what someone else set is sent along
+    const resources = await Promise.all(
+      wanted
+        .filter(({ topic }) => changed.has(topic))
+        .map(async ({ topic, config }) => ({
+          type: CONFIG_TYPE_TOPIC,
+          name: topic,
+          configEntries: Object.entries({ ...(await ownSettings(admin, topic)), ...config }).map(([name, value]) => ({
+            name,
+            value,
+          })),
+        })),
+    )
+    await admin.alterConfigs({ validateOnly: false, resources })
+  }
+  const left = await diffTopics(admin, wanted)
+  return { changed: before.filter(diff => !left.some(rest => sameDifference(rest, diff))), left }
+}
+
+async function ownSettings(admin: Admin, topic: string): Promise<Record<string, string>> {
+  const setOnTopic = 1
+  const described = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: [{ type: CONFIG_TYPE_TOPIC, name: topic }],
+  })
+  return Object.fromEntries(
+    (described.resources[0]?.configEntries ?? [])
+      .filter(entry => (entry.configSource as number) === setOnTopic && !entry.isSensitive)
+      .map(entry => [entry.configName, entry.configValue]),
+  )
+}
+
+/** Kafka gives the policies back in an order of its own. */
+function sameConfig(name: string, have: string, want: string): boolean {
+  if (name !== 'cleanup.policy') return have === want
+  const sorted = (policy: string): string =>
+    policy
+      .split(',')
+      .map(part => part.trim())
+      .sort()
+      .join()
+  return sorted(have) === sorted(want)
+}
+
+function sameDifference(a: TopicDifference, b: TopicDifference): boolean {
+  return a.topic === b.topic && a.what === b.what
+}

@@ -1,0 +1,395 @@
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  type ParsedNode,
+  parseDocument,
+} from 'yaml'
+import { z } from 'zod'
+import { quote, scrub } from './log-scrub.ts'
+import { didYouMean } from './nearest.ts'
+import { placeSecret } from './secret-file.ts'
+
+/**
+ * The tenants file: its shape, its checks, and where in the file a mistake stands. Past 250 lines because position,
+ * shape and words belong to each other and nobody else needs any of them.
+ */
+
+const MAX_BYTES = 16 * 1_048_576
+const MAX_TENANTS = 20_000
+const MAX_METADATA_BYTES = 16_384
+const MAX_METADATA_DEPTH = 16
+const MAX_PROBLEMS = 1_000
+const MAX_SYNTAX_PROBLEMS = 10
+/** How often YAML may repeat an anchored value, counted through nesting. */
+const MAX_ALIASES = 100
+
+export type TenantCloud = 'global' | 'usgov' | 'dod' | 'china'
+export type TenantSource = 'alerts_v2' | 'alerts'
+export type CredentialKind = 'secretFile' | 'certificateFile' | 'federatedTokenFile'
+
+export interface TenantSpec {
+  /** Lower-case GUID. */
+  readonly tenantId: string
+  /** Lower-case GUID. */
+  readonly clientId: string
+  readonly name: string
+  readonly cloud: TenantCloud
+  readonly source: TenantSource
+  /** `file` is relative to SECRETS_DIR. */
+  readonly credential: { readonly kind: CredentialKind; readonly file: string }
+  /** ISO date or date and time, as given. */
+  readonly credentialExpires: string | null
+  readonly intervalSeconds: number | null
+  readonly lookbackHours: number | null
+  /** Any JSON object of at most 16 KiB. */
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+export type TenantsRead =
+  | { readonly kind: 'ok'; readonly tenants: readonly TenantSpec[] }
+  | { readonly kind: 'bad'; readonly problems: readonly string[] }
+
+export interface TenantsFileDeps {
+  readonly secretsDir: string
+  /** Whether a file stands at this path. */
+  readonly exists: (path: string) => boolean
+}
+
+/**
+ * Reads a tenants file, YAML or JSON, as text or as the bytes of the file: all of it or nothing. Every mistake is
+ * named with its place, `tenants[3].clientId (line 41): …`; after a thousand the rest is only counted.
+ */
+export function parseTenantsFile(content: string | Uint8Array, deps: TenantsFileDeps): TenantsRead {
+  const text = decode(content)
+  if (text.kind === 'bad') return text
+  const document = readDocument(text.text)
+  if (document.kind === 'bad') return document
+  const { data, lineOf } = document
+  const problems: string[] = []
+  const say = (path: Path, what: string): void => {
+    problems.push(`${pathWords(path)}${lineOf(path)}: ${what}`)
+  }
+  const list = findList(data, say)
+  const tenants: TenantSpec[] = []
+  const lineById = new Map<string, string>()
+  for (const [index, entry] of list.entries()) {
+    const tenant = checkTenant(entry, ['tenants', index], deps, say)
+    const id = givenId(entry)
+    const first = id === null ? undefined : lineById.get(id)
+    if (first !== undefined) say(['tenants', index, 'tenantId'], `${id} stands in the file already, at ${first}`)
+    else if (id !== null) lineById.set(id, `tenants[${index}]${lineOf(['tenants', index, 'tenantId'])}`)
+    if (tenant !== null) tenants.push(tenant)
+  }
+  return problems.length === 0 ? { kind: 'ok', tenants } : { kind: 'bad', problems: atMost(problems) }
+}
+
+interface SyntaxFault {
+  readonly message: string
+  readonly pos: readonly [number, number]
+}
+
+type Path = readonly (string | number)[]
+type Say = (path: Path, what: string) => void
+type Bad = { readonly kind: 'bad'; readonly problems: readonly string[] }
+
+function bad(...problems: readonly string[]): Bad {
+  return { kind: 'bad', problems: atMost(problems) }
+}
+
+function atMost(problems: readonly string[]): readonly string[] {
+  if (problems.length <= MAX_PROBLEMS) return problems
+  return [...problems.slice(0, MAX_PROBLEMS), `… and ${problems.length - MAX_PROBLEMS} more`]
+}
+
+function decode(content: string | Uint8Array): { readonly kind: 'ok'; readonly text: string } | Bad {
+  const bytes = typeof content === 'string' ? Buffer.byteLength(content) : content.byteLength
+  if (bytes > MAX_BYTES) return bad(`the tenants file has ${bytes} bytes: at most ${MAX_BYTES} are read`)
+  if (typeof content === 'string') return { kind: 'ok', text: content.replace(/^\ufeff/, '') }
+  try {
+    return { kind: 'ok', text: new TextDecoder('utf-8', { fatal: true }).decode(content) }
+  } catch {
+    return bad('the tenants file is not UTF-8 text')
+  }
+}
+
+interface Readable {
+  readonly kind: 'ok'
+  readonly data: unknown
+  /** ` (line 41)`, or nothing when unknown. */
+  readonly lineOf: (path: Path) => string
+}
+
+function readDocument(text: string): Readable | Bad {
+  const lines = new LineCounter()
+  try {
+    const document = parseDocument(text, {
+      lineCounter: lines,
+      // its pretty errors quote the file, which may hold what should not be printed
+      prettyErrors: false,
+      resolveKnownTags: false,
+      stringKeys: true,
+      version: '1.2',
+      logLevel: 'error',
+    })
+    const faults = [...document.errors, ...document.warnings]
+    if (faults.length > 0) {
+      return bad(...syntaxWords(faults, lines))
+    }
+    const lineOf = (path: Path): string => {
+      const offset = offsetOf(document.contents, path)
+      return offset === null ? '' : ` (line ${lines.linePos(offset).line})`
+    }
+    return { kind: 'ok', data: document.toJS({ maxAliasCount: MAX_ALIASES }), lineOf }
+  } catch (error) {
+    if (error instanceof ReferenceError) {
+      const many = error.message.startsWith('Excessive alias count')
+      return bad(
+        many ? `YAML aliases repeat more than ${MAX_ALIASES} values: write them out` : scrub(error.message, 200),
+      )
+    }
+    // nesting deep enough to exhaust the stack
+    if (error instanceof RangeError) return bad('the tenants file is nested too deeply')
+    throw error
+  }
+}
+
+/** One broken bracket breaks everything behind it: the first few places, each once. */
+function syntaxWords(faults: readonly SyntaxFault[], lines: LineCounter): readonly string[] {
+  const all = new Set<string>()
+  for (const { message, pos } of faults) {
+    const deep = message.startsWith('Maximum call stack')
+    all.add(
+      deep ? 'the tenants file is nested too deeply' : `line ${lines.linePos(pos[0]).line}: ${scrub(message, 200)}`,
+    )
+  }
+  return [...all].slice(0, MAX_SYNTAX_PROBLEMS)
+}
+
+/** Where in the text the deepest part of `path` that exists begins. */
+function offsetOf(root: ParsedNode | null, path: Path): number | null {
+  let node: Node | null | undefined = root
+  let offset = root?.range[0] ?? null
+  for (const step of path) {
+    if (isSeq<Node>(node) && typeof step === 'number') {
+      node = node.items[step]
+      offset = node?.range?.[0] ?? offset
+    } else if (isMap<Node, Node>(node)) {
+      const pair: Pair<Node, Node> | undefined = node.items.find(
+        ({ key }) => isScalar(key) && String(key.value) === step,
+      )
+      if (pair === undefined) return offset
+      offset = pair.key.range?.[0] ?? offset
+      node = pair.value
+    } else return offset
+    if (isAlias(node)) return offset
+  }
+  return offset
+}
+
+function pathWords(path: Path): string {
+  let out = ''
+  for (const step of path) {
+    if (typeof step === 'number') out += `[${step}]`
+    else out += (out === '' ? '' : '.') + (/^[\w-]{1,60}$/.test(step) ? step : quote(step, 60))
+  }
+  return out === '' ? 'the tenants file' : out
+}
+
+function findList(data: unknown, say: Say): readonly unknown[] {
+  if (!isObject(data)) {
+    say([], 'expected `tenants:` and below it the list of tenants')
+    return []
+  }
+  for (const key of Object.keys(data)) {
+    if (key !== 'tenants') say([key], `is not known here${didYouMean(key, ['tenants'])}`)
+  }
+  const { tenants } = data
+  if (!Array.isArray(tenants)) {
+    say(['tenants'], tenants === undefined ? 'is missing: expected the list of tenants' : 'expected a list of tenants')
+    return []
+  }
+  if (tenants.length > MAX_TENANTS) {
+    say(['tenants'], `lists ${tenants.length} tenants: at most ${MAX_TENANTS} fit one file`)
+    return []
+  }
+  return tenants
+}
+
+const guid = z
+  .string()
+  .regex(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i)
+  .transform(text => text.toLowerCase())
+  .describe('a GUID such as 11111111-2222-3333-4444-555555555555')
+
+const credentialFile = z.string().optional().describe('a path relative to SECRETS_DIR, in quotes if need be')
+
+const shape = {
+  tenantId: guid,
+  clientId: guid,
+  name: z
+    .string()
+    .min(1)
+    .max(256)
+    .refine(text => text.trim() !== '' && !/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u.test(text))
+    .describe('1 to 256 characters of text, no control characters, in quotes if it looks like a number'),
+  cloud: z.enum(['global', 'usgov', 'dod', 'china']).default('global').describe('one of global, usgov, dod, china'),
+  source: z.enum(['alerts_v2', 'alerts']).default('alerts_v2').describe('one of alerts_v2, alerts'),
+  credential: z
+    .strictObject({ secretFile: credentialFile, certificateFile: credentialFile, federatedTokenFile: credentialFile })
+    .refine(files => Object.keys(files).length === 1)
+    .describe('exactly one of secretFile, certificateFile, federatedTokenFile'),
+  credentialExpires: z
+    .union([z.iso.date(), z.iso.datetime({ offset: true })])
+    .optional()
+    .describe('an ISO date such as 2027-03-31'),
+  intervalSeconds: z.int().min(1).max(86_400).optional().describe('a whole number of seconds from 1 to 86400'),
+  lookbackHours: z.int().min(1).max(4_320).optional().describe('a whole number of hours from 1 to 4320'),
+  metadata: z.custom<Readonly<Record<string, unknown>>>(isObject).optional().describe('an object'),
+} as const
+
+const tenantShape = z.strictObject(shape)
+
+function checkTenant(entry: unknown, path: Path, deps: TenantsFileDeps, say: Say): TenantSpec | null {
+  if (!isObject(entry)) {
+    say(path, 'expected a tenant: tenantId, clientId, name, credential, …')
+    return null
+  }
+  const given = withoutNulls(entry)
+  const result = tenantShape.safeParse(given)
+  for (const issue of result.error?.issues ?? []) sayIssue(issue, given, path, say)
+  // these look at the parts themselves, so that one wrong part does not hide what is wrong with another
+  const fits = [
+    checkCloud(given, path, say),
+    checkMetadata(given['metadata'], path, say),
+    checkCredential(given, path, deps, say),
+  ]
+  if (!result.success || fits.includes(false)) return null
+  const { credential, credentialExpires, intervalSeconds, lookbackHours, metadata, ...rest } = result.data
+  const [file] = Object.entries(credential)
+  if (file?.[1] === undefined) return null
+  return {
+    ...rest,
+    credential: { kind: file[0] as CredentialKind, file: file[1] },
+    credentialExpires: credentialExpires ?? null,
+    intervalSeconds: intervalSeconds ?? null,
+    lookbackHours: lookbackHours ?? null,
+    metadata: metadata ?? {},
+  }
+}
+
+function sayIssue(issue: z.core.$ZodIssue, given: unknown, path: Path, say: Say): void {
+  const inner = issue.path.filter(step => typeof step !== 'symbol')
+  const place = [...path, ...inner]
+  if (issue.code === 'unrecognized_keys') {
+    const known =
+      inner[0] === 'credential' ? ['secretFile', 'certificateFile', 'federatedTokenFile'] : Object.keys(shape)
+    for (const key of issue.keys) say([...place, key], `is not known here${didYouMean(key, known)}`)
+    return
+  }
+  const field = shape[inner[0] as keyof typeof shape] as z.ZodType | undefined
+  const expected = (inner.length > 1 ? credentialFile : field)?.description ?? 'something else'
+  const value = valueAt(given, inner)
+  if (value === undefined) say(place, `is missing: expected ${expected}`)
+  else if (isObject(value)) say(place, `has ${Object.keys(value).length} entries: expected ${expected}`)
+  else say(place, `is ${shown(value)}: expected ${expected}`)
+}
+
+/** Neither list of alerts is documented for China; the legacy one is let through for those who were promised it. */
+function checkCloud(given: Readonly<Record<string, unknown>>, path: Path, say: Say): boolean {
+  if (given['cloud'] !== 'china' || (given['source'] ?? 'alerts_v2') !== 'alerts_v2') return true
+  say(
+    [...path, given['source'] === undefined ? 'cloud' : 'source'],
+    'the China cloud has no alerts_v2 (Microsoft offers it in global, usgov and dod only): set source: alerts, or remove the tenant',
+  )
+  return false
+}
+
+function checkCredential(
+  given: Readonly<Record<string, unknown>>,
+  path: Path,
+  deps: TenantsFileDeps,
+  say: Say,
+): boolean {
+  const { credential } = given
+  if (!isObject(credential)) return false
+  let fits = true
+  for (const kind of ['secretFile', 'certificateFile', 'federatedTokenFile']) {
+    const file = credential[kind]
+    if (typeof file !== 'string') continue
+    const placed = placeSecret(deps.secretsDir, file)
+    const problem =
+      placed.kind === 'bad'
+        ? `is ${shown(file)}: ${placed.problem}`
+        : deps.exists(placed.path)
+          ? null
+          : `the file ${shown(file)} does not exist in SECRETS_DIR (${deps.secretsDir}): put the credential there first`
+    if (problem === null) continue
+    say([...path, 'credential', kind], problem)
+    fits = false
+  }
+  return fits
+}
+
+function checkMetadata(metadata: unknown, path: Path, say: Say): boolean {
+  if (!isObject(metadata)) return true
+  const place = [...path, 'metadata']
+  const oddity = findOddity(metadata, place, 0)
+  if (oddity !== null) {
+    say(oddity.path, oddity.what)
+    return false
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(metadata))
+  if (bytes <= MAX_METADATA_BYTES) return true
+  say(place, `has ${bytes} bytes as JSON: at most ${MAX_METADATA_BYTES} go with every alert`)
+  return false
+}
+
+/** YAML can say what JSON cannot: infinities, and whole numbers that would lose digits. */
+function findOddity(value: unknown, path: Path, depth: number): { readonly path: Path; readonly what: string } | null {
+  if (depth > MAX_METADATA_DEPTH) return { path, what: `is nested deeper than ${MAX_METADATA_DEPTH} levels` }
+  if (
+    typeof value === 'number' &&
+    !(Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value)))
+  ) {
+    return { path, what: 'is a number that JSON cannot carry exactly: put it in quotes' }
+  }
+  if (typeof value !== 'object' || value === null) return null
+  for (const [key, inner] of Object.entries(value)) {
+    const found = findOddity(inner, [...path, Array.isArray(value) ? Number(key) : key], depth + 1)
+    if (found !== null) return found
+  }
+  return null
+}
+
+function givenId(entry: unknown): string | null {
+  if (!isObject(entry)) return null
+  const { tenantId } = entry
+  return typeof tenantId === 'string' && guid.safeParse(tenantId).success ? tenantId.toLowerCase() : null
+}
+
+/** `credentialExpires:` with nothing behind it means not given. */
+function withoutNulls(entry: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null))
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let at = value
+  for (const step of path) at = isObject(at) && Object.hasOwn(at, step) ? at[String(step)] : undefined
+  return at
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return quote(value, 80)
+  if (Array.isArray(value)) return 'a list'
+  if (value === null) return 'empty'
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'something else'
+}

@@ -1,0 +1,68 @@
+/** Microsoft's clouds: hosts live in code, never in a customer's input (graph-api.md §5). */
+interface CloudHosts {
+  readonly loginHost: string
+  readonly graphHost: string
+  readonly hasAlertsV2: boolean
+}
+
+export type Cloud = 'global' | 'usgov' | 'dod' | 'china'
+
+/** `alerts` is the legacy list, retired by Microsoft on 2026-10-15 and kept for tenants that still answer there. */
+export type AlertSource = 'alerts_v2' | 'alerts'
+
+/** What is needed to read one tenant. `file` is relative to SECRETS_DIR and may not leave it. */
+export interface TenantAccess {
+  readonly tenantId: string
+  readonly clientId: string
+  readonly cloud: Cloud
+  readonly source: AlertSource
+  readonly credential: {
+    readonly kind: 'secretFile' | 'certificateFile' | 'federatedTokenFile'
+    readonly file: string
+  }
+}
+
+const CLOUDS: Record<Cloud, CloudHosts> = {
+  global: { loginHost: 'login.microsoftonline.com', graphHost: 'graph.microsoft.com', hasAlertsV2: true },
+  usgov: { loginHost: 'login.microsoftonline.us', graphHost: 'graph.microsoft.us', hasAlertsV2: true },
+  dod: { loginHost: 'login.microsoftonline.us', graphHost: 'dod-graph.microsoft.us', hasAlertsV2: true },
+  china: {
+    loginHost: 'login.partner.microsoftonline.cn',
+    graphHost: 'microsoftgraph.chinacloudapi.cn',
+    hasAlertsV2: false,
+  },
+}
+
+/** Everything a request to one cloud may address. In the sandbox the bases are the simulator, the rest stays real. */
+export interface Endpoints {
+  /** Without a slash at the end. */
+  readonly loginBase: string
+  readonly graphBase: string
+  /** What msal knows the cloud by; always https, also in the sandbox. */
+  readonly authorityBase: string
+  readonly scope: string
+  readonly hasAlertsV2: boolean
+  readonly isSandbox: boolean
+}
+
+export function endpoints(cloud: Cloud, sandboxUrl?: URL): Endpoints {
+  const { loginHost, graphHost, hasAlertsV2 } = CLOUDS[cloud]
+  const sandbox = sandboxUrl && sandboxUrl.origin + sandboxUrl.pathname.replace(/\/+$/, '')
+  return {
+    loginBase: sandbox ?? `https://${loginHost}`,
+    graphBase: sandbox ?? `https://${graphHost}`,
+    authorityBase: `https://${loginHost}`,
+    scope: `https://${graphHost}/.default`,
+    hasAlertsV2,
+    isSandbox: sandbox !== undefined,
+  }
+}
+
+export function tokenUrl(at: Endpoints, tenantId: string): URL {
+  return new URL(`${at.loginBase}/${tenantId}/oauth2/v2.0/token`)
+}
+
+/** Where the alert list stands: every page of it has this origin and this path, and nothing else is ever asked for. */
+export function listUrl(at: Endpoints, source: AlertSource): URL {
+  return new URL(`${at.graphBase}/v1.0/security/${source}`)
+}

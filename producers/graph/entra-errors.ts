@@ -1,0 +1,132 @@
+/**
+ * What Entra's token endpoint says when it gives no token, put into words. Codes and meanings: graph-api.md §6.
+ * Microsoft may renumber, so a number only chooses the sentence; whether a refusal needs somebody follows from the HTTP
+ * status and the OAuth `error`, except for the few numbers that Entra itself calls passing.
+ */
+import type { TenantAccess } from './clouds.ts'
+import { ADMIN, isGuid, problem, type TraceIds, type Trouble } from './problems.ts'
+
+/** What is known of a refusal of the token endpoint; texts as they came, to be judged here and never repeated. */
+export interface EntraRefusal {
+  readonly status: number
+  readonly retryAfterMs: number | null
+  readonly body: unknown
+  /** The secret that was sent has the shape of a GUID. */
+  readonly secretLooksLikeId: boolean
+}
+
+const CREDENTIAL = 'put the new one into {file}'
+
+const BAD_TENANT = 'The tenant ID {tenant} is neither a GUID nor a verified domain: correct it in the tenants file.'
+const OTHER_CLOUD = `The directory {tenant} is not in the cloud "{cloud}": set the customer's national cloud in the tenants file.`
+const NO_APP = `The application {app} is missing or disabled in the directory {tenant}: ${ADMIN} must register or enable it.`
+const NO_CREDENTIAL = 'No credential reached Entra although {file} was read: this is a fault of the poller, report it.'
+const BAD_CERTIFICATE = `Entra does not accept the certificate in {file}: ${ADMIN} must upload exactly this certificate to the application {app}, and the worker's clock must be right.`
+const BAD_FEDERATION = `The token in {file} matches no federated credential of the application {app}: ${ADMIN} must compare issuer, subject and audience.`
+const NO_CONSENT = `The application {app} lacks consent in the directory {tenant}: ${ADMIN} must grant admin consent.`
+const WRONG_FLOW = 'Entra treated the request as a sign-in of a user, which the poller never makes: check that the client ID {app} is an application with its own credential.'
+const BAD_SCOPE = 'Entra does not know Microsoft Graph under the scope of the cloud "{cloud}": check the cloud in the tenants file.'
+const BLOCKED = `Conditional Access blocks the application {app} (location or risk): ${ADMIN} must allow the workers' egress addresses.`
+const OWN_AUTHORITY = 'The application {app} may only be used through its own directory: put the tenant ID, not a common name, into the tenants file.'
+
+/** AADSTS number → words, or 'transient' for what Entra itself calls passing. */
+const AADSTS: ReadonlyMap<number, string> = new Map<number, string>([
+  [90002, 'Entra knows no directory {tenant} in the cloud "{cloud}": check the tenant ID for a typo and the cloud in the tenants file.'],
+  ...each([900023, 90019, 50059, 50128], BAD_TENANT),
+  [700016, `The application {app} does not exist in the directory {tenant}: check the client ID (an Object ID or Secret ID is often pasted instead), or ${ADMIN} must register or consent to the application.`],
+  ...each([700011, 70001, 7000112, 1000031], NO_APP),
+  [7000215, `Entra rejects the client secret in {file}: ${ADMIN} must send the secret's Value; ${CREDENTIAL}.`],
+  [7000222, `The client secret in {file} has expired: ${ADMIN} must create a new one; ${CREDENTIAL}.`],
+  ...each([7000218, 7000216, 900144], NO_CREDENTIAL),
+  ...each([700027, 50048, 700030, 700024], BAD_CERTIFICATE),
+  ...each([700211, 700212, 700213, 700229], BAD_FEDERATION),
+  [700025, `The application {app} is marked as a public client, which may not use a secret: ${ADMIN} must switch that off.`],
+  ...each([500011, 70011, 1002012], BAD_SCOPE),
+  ...each([53003, 530032], BLOCKED),
+  ...each([65001, 90094, 650051, 650052, 650053, 650054, 650055, 650056, 650057], NO_CONSENT),
+  ...each([50034, 50053, 50057, 50076, 50126], WRONG_FLOW),
+  ...each([50194, 9001023], OWN_AUTHORITY),
+  ...each([90038, 900382, 900432], OTHER_CLOUD),
+])
+
+const AADSTS_TRANSIENT = new Set([90006, 90012, 90024, 90033, 90090, 50033])
+// 50196: Entra sees the same request too often, whatever the reason
+const AADSTS_THROTTLED = new Set([90055, 50196])
+
+/** OAuth `error` → words, for numbers that are not in the table: Microsoft says that the numbers may change. */
+const OAUTH: ReadonlyMap<string, string> = new Map([
+  ['invalid_client', `Entra rejects the credential in {file} of the application {app}: ${ADMIN} must check it; ${CREDENTIAL}.`],
+  ['unauthorized_client', NO_APP],
+  ['invalid_request', 'Entra finds the token request for {tenant} malformed: check tenant ID, client ID and cloud in the tenants file.'],
+  ['invalid_scope', BAD_SCOPE],
+  ['invalid_resource', BAD_SCOPE],
+  ['access_denied', BLOCKED],
+  ['interaction_required', BLOCKED],
+  ['consent_required', NO_CONSENT],
+  ['invalid_grant', NO_CONSENT],
+])
+const OAUTH_TRANSIENT = new Set(['temporarily_unavailable', 'server_error'])
+
+const SECRET_ID_HINT = " The secret has the shape of a GUID: most likely the Secret ID was sent instead of the secret's Value."
+const MAX_DESCRIPTION_CHARS = 2_000
+
+function each(codes: readonly number[], words: string): [number, string][] {
+  return codes.map(code => [code, words])
+}
+
+/** A token endpoint's answer that is no token → what to do. */
+export function entraTrouble(access: TenantAccess, refusal: EntraRefusal): Trouble {
+  const { status, retryAfterMs } = refusal
+  const body = membersOf(refusal.body)
+  const codes = aadstsCodes(body)
+  const error = oauthError(body)
+  const named = codes[0] === undefined ? (error ?? `HTTP ${status}`) : `AADSTS${codes[0]}`
+  const detail = `Entra answered ${status} (${named})${traceText(body)}`
+  if (status === 429 || codes.some(code => AADSTS_THROTTLED.has(code))) return { kind: 'throttled', retryAfterMs, detail }
+  if (status === 503 && retryAfterMs !== null) return { kind: 'throttled', retryAfterMs, detail }
+  const passes = codes.some(code => AADSTS_TRANSIENT.has(code)) || (error !== null && OAUTH_TRANSIENT.has(error))
+  const isRefusal = status >= 400 && status < 500 && (codes.length > 0 || error !== null)
+  if (passes || !isRefusal) return { kind: 'unavailable', retryAfterMs, detail }
+  const known = codes.find(code => AADSTS.has(code))
+  const words =
+    (known === undefined ? undefined : AADSTS.get(known)) ??
+    (error === null ? undefined : OAUTH.get(error)) ??
+    `Entra refuses the application {app} a token for {tenant}: ${ADMIN} must look the code up in Entra's sign-in log.`
+  const code = known ?? codes[0]
+  const hint = refusal.secretLooksLikeId && (known === 7000215 || error === 'invalid_client') ? SECRET_ID_HINT : ''
+  return problem(access, code === undefined ? `entra-${error}` : `AADSTS${code}`, words + hint, traceIds(body))
+}
+
+type Members = ReadonlyMap<string, unknown>
+
+function membersOf(body: unknown): Members {
+  return new Map(typeof body === 'object' && body !== null ? Object.entries(body) : [])
+}
+
+function aadstsCodes(body: Members): readonly number[] {
+  const listed = body.get('error_codes')
+  const numbers = Array.isArray(listed) ? listed.filter(code => Number.isSafeInteger(code) && code > 0) : []
+  const description = body.get('error_description')
+  const written = typeof description === 'string' ? /AADSTS(\d{3,9})/.exec(description.slice(0, MAX_DESCRIPTION_CHARS)) : null
+  return [...numbers.slice(0, 8), ...(written ? [Number(written[1])] : [])]
+}
+
+function oauthError(body: Members): string | null {
+  const error = body.get('error')
+  if (typeof error !== 'string' || error === '') return null
+  return OAUTH.has(error) || OAUTH_TRANSIENT.has(error) ? error : 'unlisted-error'
+}
+
+function traceIds(body: Members): TraceIds {
+  const trace = body.get('trace_id')
+  const correlation = body.get('correlation_id')
+  return {
+    ...(typeof trace === 'string' && isGuid(trace) ? { traceId: trace } : {}),
+    ...(typeof correlation === 'string' && isGuid(correlation) ? { correlationId: correlation } : {}),
+  }
+}
+
+function traceText(body: Members): string {
+  const { traceId } = traceIds(body)
+  return traceId === undefined ? '' : `, trace ${traceId}`
+}

@@ -1,0 +1,133 @@
+/**
+ * One HTTP exchange with everything bounded: a total deadline, no redirect, a cap on the decoded body. What the network
+ * or the other side did is a value; only the caller's own signal is thrown.
+ */
+import { pipeline } from 'node:stream/promises'
+import { createGunzip } from 'node:zlib'
+import { type Dispatcher, request } from 'undici'
+
+import type { Clock } from '../../platform/clock.ts'
+import type { HeaderValue } from './retry-after.ts'
+
+export type Headers = Readonly<Record<string, HeaderValue>>
+
+export type Exchange =
+  | {
+      readonly kind: 'answer'
+      readonly status: number
+      readonly headers: Headers
+      /** Decoded. 'too-large': past the cap; 'undecodable': broken gzip or an encoding we did not ask for. */
+      readonly body: Buffer | 'too-large' | 'undecodable'
+      /** On our clock, when the headers came. */
+      readonly receivedAtMs: number
+    }
+  /** No (whole) answer. `code`: 'deadline', or the system's or undici's code, such as ECONNRESET. */
+  | { readonly kind: 'failed'; readonly code: string }
+
+export interface ExchangeLimits {
+  /** From the first byte sent to the last byte read; a slow body cannot stretch it. */
+  readonly deadlineMs: number
+  readonly maxBytes: number
+}
+
+/** The only thing the Graph client can do: a GET. */
+export type Get = (url: URL, headers: Record<string, string>, signal: AbortSignal) => Promise<Exchange>
+
+/** The only thing the token client can do: a POST of a form. */
+export type PostForm = (url: URL, form: string, headers: Record<string, string>, signal: AbortSignal) => Promise<Exchange>
+
+interface Deps {
+  readonly clock: Clock
+  readonly dispatcher: Dispatcher
+}
+
+interface Outgoing {
+  readonly method: 'GET' | 'POST'
+  readonly headers: Record<string, string>
+  readonly body: string | null
+}
+
+export function createGet(deps: Deps, limits: ExchangeLimits): Get {
+  return (url, headers, signal) => exchange(deps, limits, url, { method: 'GET', headers, body: null }, signal)
+}
+
+export function createPostForm(deps: Deps, limits: ExchangeLimits): PostForm {
+  return (url, form, headers, signal) => exchange(deps, limits, url, { method: 'POST', headers, body: form }, signal)
+}
+
+const DEADLINE = new Error('deadline')
+const DONE = new Error('done')
+
+async function exchange(
+  deps: Deps,
+  limits: ExchangeLimits,
+  url: URL,
+  outgoing: Outgoing,
+  signal: AbortSignal,
+): Promise<Exchange> {
+  signal.throwIfAborted()
+  const stop = new AbortController()
+  const abort = () => stop.abort(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  deps.clock.sleep(limits.deadlineMs, stop.signal).then(
+    () => stop.abort(DEADLINE),
+    () => undefined,
+  )
+  try {
+    const answer = await request(url, { ...outgoing, dispatcher: deps.dispatcher, signal: stop.signal })
+    const receivedAtMs = deps.clock.now()
+    const body = await readBody(answer.body, answer.headers['content-encoding'], limits.maxBytes)
+    return { kind: 'answer', status: answer.statusCode, headers: answer.headers, body, receivedAtMs }
+  } catch (error) {
+    signal.throwIfAborted()
+    return { kind: 'failed', code: stop.signal.reason === DEADLINE ? 'deadline' : codeOf(error) }
+  } finally {
+    signal.removeEventListener('abort', abort)
+    // ends the deadline, and the connection if a body was left unread
+    stop.abort(DONE)
+  }
+}
+
+type Body = Dispatcher.ResponseData['body']
+
+/** Throws what the connection threw; a body that came whole but is no use is a value. */
+async function readBody(
+  body: Body,
+  encoding: HeaderValue,
+  maxBytes: number,
+): Promise<Buffer | 'too-large' | 'undecodable'> {
+  const coding = String(encoding ?? 'identity').toLowerCase()
+  const chunks: Buffer[] = []
+  let size = 0
+  const collect = async (source: AsyncIterable<Buffer>) => {
+    for await (const chunk of source) {
+      size += chunk.length
+      // leaving the pipeline by a throw destroys the gunzip and the socket, so a bomb stops here
+      if (size > maxBytes) throw new TooLarge()
+      chunks.push(chunk)
+    }
+  }
+  try {
+    if (coding === 'gzip' || coding === 'x-gzip') await pipeline(body, createGunzip({ chunkSize: GUNZIP_CHUNK_BYTES }), collect)
+    else if (coding === 'identity' || coding === '') await pipeline(body, collect)
+    else {
+      body.on('error', () => undefined).destroy()
+      return 'undecodable'
+    }
+  } catch (error) {
+    if (error instanceof TooLarge) return 'too-large'
+    if (codeOf(error).startsWith('Z_')) return 'undecodable'
+    throw error
+  }
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size)
+}
+
+const GUNZIP_CHUNK_BYTES = 256 * 1024
+
+class TooLarge extends Error {}
+
+/** Codes only: a message may hold an address or what a server wrote. */
+function codeOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^[A-Z0-9_]{1,48}$/.test(code) ? code : 'network-error'
+}

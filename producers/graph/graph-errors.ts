@@ -1,0 +1,70 @@
+/**
+ * What Graph's alert list says when it gives no page, put into words. Codes and meanings: graph-api.md §4 and §8.
+ * Decided by the HTTP status alone, as Microsoft advises; the body only adds which permissions a token carries.
+ */
+import type { TenantAccess } from './clouds.ts'
+import { ADMIN, isGuid, problem, type Trouble } from './problems.ts'
+import { firstOf, type HeaderValue } from './retry-after.ts'
+
+export interface GraphRefusal {
+  readonly status: number
+  readonly headers: Readonly<Record<string, HeaderValue>>
+  readonly retryAfterMs: number | null
+  /** Was it an earlier page's nextLink that was asked for? */
+  readonly isNextLink: boolean
+  /** Permissions that the token shows, null if it cannot be read. */
+  readonly roles: readonly string[] | null
+}
+
+const PERMISSION = { alerts_v2: 'SecurityAlert.Read.All', alerts: 'SecurityEvents.Read.All' } as const
+const MAX_ROLES_SAID = 8
+
+/** Every status but 200 and 206; a 401 comes here only after a second token met it too. */
+export function graphTrouble(access: TenantAccess, refusal: GraphRefusal): Trouble {
+  const { status, retryAfterMs, isNextLink } = refusal
+  const detail = `Graph answered ${status}${requestText(refusal)}`
+  if (status === 429 || status === 509) return { kind: 'throttled', retryAfterMs, detail }
+  if (status === 503 && retryAfterMs !== null) return { kind: 'throttled', retryAfterMs, detail }
+  // a middle box redirects, Graph never does: no customer can mend it, and it is mostly gone as it came
+  if (status >= 300 && status < 400) {
+    return { kind: 'unavailable', retryAfterMs, detail: `${detail}: a redirect, which is never followed` }
+  }
+  if (status < 400 || status >= 500 || PASSING.has(status)) return { kind: 'unavailable', retryAfterMs, detail }
+  if (status === 413 || status === 414) return { kind: 'split', reason: 'too-large', detail }
+  const words = status === 404 && isNextLink ? undefined : attentionWords(access, refusal)
+  if (words !== undefined && !(status === 410 && isNextLink)) return problem(access, `graph-${status}`, words)
+  return { kind: 'split', reason: isNextLink ? 'nextlink-rejected' : 'bad-request', detail }
+}
+
+const PASSING = new Set([407, 408, 409, 423, 425])
+
+function attentionWords(access: TenantAccess, refusal: GraphRefusal): string | undefined {
+  switch (refusal.status) {
+    case 401:
+      return `Graph rejects the tokens of the application {app} for {tenant}, also fresh ones: check the cloud "{cloud}" in the tenants file, or ${ADMIN} has blocked the application.`
+    case 402:
+      return `Graph wants a licence or payment for the alerts of {tenant}: ${ADMIN} must check the subscription.`
+    case 403:
+      return `Graph refuses the alerts of {tenant}: the application {app} lacks the application permission ${PERMISSION[access.source]}${rolesText(refusal.roles)}. ${capital(ADMIN)} must add it and grant admin consent; no write permission is needed.`
+    case 404:
+    case 410:
+      return `Graph has no list ${access.source} for {tenant} in the cloud "{cloud}": check source and cloud in the tenants file (the legacy list "alerts" was retired on 2026-10-15).`
+    default:
+      return undefined
+  }
+}
+
+function rolesText(roles: readonly string[] | null): string {
+  if (roles === null) return ''
+  return ` (its token carries ${roles.length === 0 ? 'no permission at all' : roles.slice(0, MAX_ROLES_SAID).join(', ')})`
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
+/** Microsoft's support asks for these. */
+function requestText(refusal: GraphRefusal): string {
+  const id = firstOf(refusal.headers['request-id']) ?? ''
+  return isGuid(id) ? ` (request-id ${id})` : ''
+}

@@ -1,0 +1,110 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** An HTTP answer as data, so that a fault can bend it before it is sent. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+  readonly delivery: Delivery
+}
+
+/** How the answer reaches the client, if it does. */
+export type Delivery =
+  | { readonly mode: 'whole' }
+  /** Connection reset instead of a status line. */
+  | { readonly mode: 'reset-before' }
+  /** Connection reset after half of the announced body. */
+  | { readonly mode: 'reset-within' }
+  | { readonly mode: 'hang' }
+  | { readonly mode: 'delayed'; readonly delayMs: number }
+  | { readonly mode: 'trickle'; readonly bytesPerSecond: number }
+  /** The body's last byte comes after so many bytes of white space. */
+  | { readonly mode: 'padded'; readonly bytes: number }
+
+export const JSON_TYPE = 'application/json; charset=utf-8'
+
+export function jsonAnswer(status: number, content: unknown, headers: Record<string, string> = {}): Answer {
+  return {
+    status,
+    headers: { 'content-type': JSON_TYPE, ...headers },
+    body: Buffer.from(JSON.stringify(content)),
+    delivery: { mode: 'whole' },
+  }
+}
+
+/** Whether an answer of this kind puts a status line on the wire. */
+export function reachesClient(answer: Answer): boolean {
+  return answer.delivery.mode !== 'reset-before' && answer.delivery.mode !== 'hang'
+}
+
+/** Sends it. Resolves when there is nothing more to do, also when the client has gone. */
+export async function deliver(answer: Answer, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { delivery } = answer
+  switch (delivery.mode) {
+    case 'hang':
+      return
+    case 'reset-before':
+      request.socket.resetAndDestroy()
+      return
+    case 'delayed':
+      // the timer must not keep a stopped simulator alive
+      await delay(delivery.delayMs, undefined, { ref: false })
+      if (!response.destroyed) whole(answer, response)
+      return
+    case 'whole':
+      whole(answer, response)
+      return
+    case 'reset-within':
+      response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length })
+      response.write(answer.body.subarray(0, answer.body.length >> 1), () => request.socket.resetAndDestroy())
+      return
+    case 'trickle':
+      return trickle(answer, delivery.bytesPerSecond, response)
+    case 'padded':
+      return padded(answer, delivery.bytes, response)
+  }
+}
+
+function whole(answer: Answer, response: ServerResponse): void {
+  response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length })
+  response.end(answer.body)
+}
+
+async function trickle(answer: Answer, bytesPerSecond: number, response: ServerResponse): Promise<void> {
+  response.writeHead(answer.status, { ...answer.headers, 'content-length': answer.body.length })
+  const stepMs = Math.max(50, Math.ceil(1000 / bytesPerSecond))
+  const stepBytes = Math.max(1, Math.floor((bytesPerSecond * stepMs) / 1000))
+  for (let from = 0; from < answer.body.length && !response.destroyed; from += stepBytes) {
+    response.write(answer.body.subarray(from, from + stepBytes))
+    await delay(stepMs, undefined, { ref: false })
+  }
+  response.end()
+}
+
+const SPACES = Buffer.alloc(1024 * 1024, 0x20)
+
+async function padded(answer: Answer, bytes: number, response: ServerResponse): Promise<void> {
+  response.writeHead(answer.status, answer.headers)
+  const end = Math.max(0, answer.body.length - 1)
+  response.write(answer.body.subarray(0, end))
+  for (let sent = 0; sent < bytes && !response.destroyed; sent += SPACES.length) {
+    if (!response.write(SPACES)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+  }
+  response.end(answer.body.subarray(end))
+}
+
+export class BodyTooLarge extends Error {}
+
+/** The request's body. Throws BodyTooLarge past `maxBytes`; the rest is then left unread. */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > maxBytes) throw new BodyTooLarge(`body is larger than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
+}

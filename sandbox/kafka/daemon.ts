@@ -1,0 +1,87 @@
+import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** A server process in a folder: its log is `<name>.log`, its pid `<name>.pid` (bury.sh reads that). */
+export interface Daemon {
+  start(): Promise<void>
+  /** SIGTERM, and SIGKILL after `graceMs`. Resolves when the process is gone. */
+  stop(graceMs: number): Promise<void>
+  kill(): Promise<void>
+  pause(): void
+  resume(): void
+  /** Why it is not running, with the end of its log; undefined while it runs. */
+  dead(): Promise<string | undefined>
+}
+
+export interface DaemonSpec {
+  readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
+  readonly folder: string
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+const logTailLines = 15
+
+export function createDaemon(spec: DaemonSpec): Daemon {
+  const logFile = join(spec.folder, `${spec.name}.log`)
+  let child: ChildProcess | undefined
+  let ended: string | undefined = 'not started'
+  let gone: Promise<void> = Promise.resolve()
+
+  async function start(): Promise<void> {
+    if (ended === undefined) return
+    ended = undefined
+    child = await launch(spec, logFile)
+    gone = new Promise(done => {
+      child?.on('error', error => done(void (ended = error.message)))
+      child?.on('exit', (code, signal) => done(void (ended = signal ?? `exit ${code}`)))
+    })
+  }
+
+  async function stop(graceMs: number): Promise<void> {
+    const timer = setTimeout(() => child?.kill('SIGKILL'), graceMs)
+    child?.kill('SIGTERM')
+    child?.kill('SIGCONT') // a stopped process does not even hear SIGTERM
+    await gone
+    clearTimeout(timer)
+  }
+
+  return {
+    start,
+    stop,
+    kill: async () => {
+      child?.kill('SIGKILL')
+      await gone
+    },
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
+    dead: async () => (ended === undefined ? undefined : `${ended}\n${await tail(logFile)}`),
+  }
+}
+
+/**
+ * The shell writes its own pid and becomes the server: there is no moment in which a server runs whose pid nobody knows.
+ * A session of its own keeps a terminal's Ctrl-C from it, so that the owner decides how it ends.
+ */
+async function launch(spec: DaemonSpec, logFile: string): Promise<ChildProcess> {
+  const log = await open(logFile, 'a')
+  try {
+    const pidFile = join(spec.folder, `${spec.name}.pid`)
+    return spawn('sh', ['-c', 'echo $$ >"$0" && exec "$@"', pidFile, spec.command, ...spec.args], {
+      cwd: spec.folder,
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+      env: Object.fromEntries(['PATH', 'HOME', 'LANG', 'TMPDIR'].map(name => [name, spec.env[name]])),
+    })
+  } finally {
+    await log.close()
+  }
+}
+
+async function tail(logFile: string): Promise<string> {
+  const text = await readFile(logFile, 'utf8').catch(() => '')
+  return text.trimEnd().split('\n').slice(-logTailLines).join('\n')
+}

@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto'
+import type { Engine } from './engine.ts'
+import { useEngine } from './engine.ts'
+import { freePorts } from './ports.ts'
+import { readMetadata, registryStatus, untilReady } from './probe.ts'
+import { clusterProperties, nodeProperties, toEnvironment } from './settings.ts'
+import type { Attempt, BrokerNode, RungRequest, Stack } from './stack.ts'
+import { together } from './together.ts'
+import versions from './versions.json' with { type: 'json' }
+
+const readyTimeoutMs = 120_000
+const stopGraceSeconds = 30
+const remedy = `start or install Docker (or a compatible engine), with the images ${versions.images.kafka} and ${versions.images.registry} in reach; KAFKA_IMAGE and REGISTRY_IMAGE name others`
+
+interface Site {
+  readonly engine: Engine
+  readonly images: { readonly kafka: string; readonly registry: string }
+  /** Label of everything that belongs to this stack, and the name of its network. */
+  readonly stackId: string
+}
+
+/** Brokers and registry in containers. Ports are opened on the loopback only, and fixed, so that a restart keeps them. */
+export async function startOnDocker(request: RungRequest): Promise<Attempt> {
+  const { env, say, signal } = request
+  const found = await useEngine(env)
+  if (found.kind === 'missing') return { kind: 'unavailable', why: found.why, remedy }
+  const { engine } = found
+  const images = {
+    kafka: env['KAFKA_IMAGE'] || versions.images.kafka,
+    registry: env['REGISTRY_IMAGE'] || versions.images.registry,
+  }
+  for (const image of Object.values(images)) {
+    const why = await engine.provideImage(image, say, signal)
+    if (why !== undefined) return { kind: 'unavailable', why, remedy }
+  }
+  for (const what of await engine.sweep()) say(`buried ${what}, left by a crashed run`)
+
+  await using undo = new AsyncDisposableStack()
+  const site: Site = { engine, images, stackId: `socos-sandbox-${randomUUID().slice(0, 8)}` }
+  undo.defer(engine.claim(site.stackId))
+  say(`starting ${images.kafka} and ${images.registry} on ${engine.name}`)
+  const running = await startContainers(site, request)
+
+  const undoLater = undo.move()
+  const stop = () => undoLater.disposeAsync()
+  const stack: Stack = { kind: 'docker', label: images.kafka, ...running, stop, [Symbol.asyncDispose]: stop }
+  return { kind: 'started', stack }
+}
+
+async function startContainers(
+  site: Site,
+  { brokers: count, signal }: RungRequest,
+): Promise<Pick<Stack, 'brokers' | 'nodes' | 'registryUrl'>> {
+  const ids = Array.from({ length: count }, (_, i) => i + 1)
+  const [registryPort = 0, ...ports] = await freePorts(1 + count)
+  const registryUrl = `http://127.0.0.1:${registryPort}/apis/ccompat/v7`
+  const alone = count === 1
+  if (!alone) await site.engine.createNetwork(site.stackId)
+  const environments = brokerEnvironments(ids, ports)
+  const nodes: BrokerNode[] = []
+  await together(signal, [
+    ...ids.map((id, i) => async (signal: AbortSignal) => {
+      const port = ports[i] ?? 0
+      const name = `kafka-${id}`
+      const environment = environments[i] ?? {}
+      const network = alone ? {} : { network: site.stackId, alias: name }
+      const spec = {
+        image: site.images.kafka,
+        stackId: site.stackId,
+        environment,
+        containerPort: 9092,
+        port,
+        ...network,
+      }
+      const containerId = await site.engine.run(spec, signal)
+      const node = brokerNode(site.engine, containerId, id, port)
+      await brokerReady(site.engine, containerId, node, count, signal)
+      nodes.push(node)
+    }),
+    async signal => {
+      const environment = { APICURIO_DATASOURCE_JDBC_INITIAL_SIZE: '2', APICURIO_DATASOURCE_JDBC_MIN_SIZE: '2' }
+      const { registry: image } = site.images
+      const spec = { image, stackId: site.stackId, environment, containerPort: 8080, port: registryPort }
+      const containerId = await site.engine.run(spec, signal)
+      const dead = () => site.engine.dead(containerId)
+      const limits = { what: `the schema registry (${image})`, timeoutMs: readyTimeoutMs, signal, dead }
+      await untilReady(async () => {
+        const status = await registryStatus(registryUrl, 2_000)
+        return status === 200 ? undefined : `GET ${registryUrl}/subjects answers ${status}`
+      }, limits)
+    },
+  ])
+  nodes.sort((a, b) => a.id - b.id)
+  return { brokers: nodes.map(({ address }) => address), nodes, registryUrl }
+}
+
+/** Three listeners each: clients on the host, brokers among themselves, controllers. */
+function brokerEnvironments(ids: readonly number[], ports: readonly number[]): Record<string, string>[] {
+  const host = (id: number) => (ids.length === 1 ? 'localhost' : `kafka-${id}`)
+  const voters = ids.map(id => `${id}@${host(id)}:9093`).join(',')
+  const clusterId = Buffer.from(randomUUID().replaceAll('-', '').slice(0, 16)).toString('base64url')
+  return ids.map((id, i) => ({
+    ...toEnvironment(clusterProperties(ids.length === 3 ? 3 : 1)),
+    ...toEnvironment(
+      nodeProperties({
+        id,
+        voters,
+        between: 'INTERNAL',
+        listeners: {
+          PLAINTEXT: { bind: ':9092', announce: `127.0.0.1:${ports[i]}` },
+          INTERNAL: { bind: ':19092', announce: `${host(id)}:19092` },
+          CONTROLLER: { bind: ':9093' },
+        },
+        dataDir: '/tmp/socos-kafka',
+      }),
+    ),
+    CLUSTER_ID: clusterId,
+    KAFKA_HEAP_OPTS: '-Xms128m -Xmx512m',
+    KAFKA_JVM_PERFORMANCE_OPTS: '-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto',
+  }))
+}
+
+function brokerNode(engine: Engine, containerId: string, id: number, port: number): BrokerNode {
+  const node: BrokerNode = {
+    id,
+    address: `127.0.0.1:${port}`,
+    kill: () => engine.kill(containerId),
+    stop: () => engine.stop(containerId, stopGraceSeconds),
+    start: async () => {
+      await engine.start(containerId)
+      await brokerReady(engine, containerId, node, 1, new AbortController().signal)
+    },
+    pause: () => engine.pause(containerId),
+    resume: () => engine.resume(containerId),
+  }
+  return node
+}
+
+/** Ready: the broker itself sees `alive` brokers, and itself among them. */
+function brokerReady(
+  engine: Engine,
+  containerId: string,
+  node: { id: number; address: string },
+  alive: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const check = async () => {
+    const view = await readMetadata(node.address, 2_000)
+    const listed = view.brokers.some(({ id }) => id === node.id)
+    return listed && view.brokers.length >= alive ? undefined : `it sees ${view.brokers.length} of ${alive} brokers`
+  }
+  const dead = () => engine.dead(containerId)
+  return untilReady(check, { what: `broker ${node.id}`, timeoutMs: readyTimeoutMs, signal, dead })
+}

@@ -1,0 +1,282 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type * as TestcontainersModule from 'testcontainers'
+import { ownerState, thisOwner, watchOver } from './leftovers.ts'
+
+/**
+ * A container engine as far as a stack needs it. Testcontainers is loaded on first use: it is a development dependency,
+ * and an installation without it still has the other rungs.
+ */
+export interface Engine {
+  readonly name: string
+  /** Pulls what is not local. Gives why the image cannot be had, or undefined. */
+  provideImage(image: string, say: (line: string) => void, signal: AbortSignal): Promise<string | undefined>
+  /** Removes what dead owners left; gives names for people. */
+  sweep(): Promise<string[]>
+  /** From here on everything labelled `stackId` dies with this process; the function given back removes it at once. */
+  claim(stackId: string): () => Promise<void>
+  createNetwork(stackId: string): Promise<void>
+  /** Resolves with the container's id when it runs, which is before anything in it is ready. */
+  run(spec: ContainerSpec, signal: AbortSignal): Promise<string>
+  start(id: string): Promise<void>
+  stop(id: string, graceSeconds: number): Promise<void>
+  kill(id: string): Promise<void>
+  pause(id: string): Promise<void>
+  resume(id: string): Promise<void>
+  /** Why the container does not run, with the end of its log; undefined while it runs. */
+  dead(id: string): Promise<string | undefined>
+}
+
+export interface ContainerSpec {
+  readonly image: string
+  readonly stackId: string
+  readonly environment: Readonly<Record<string, string>>
+  readonly containerPort: number
+  /** On 127.0.0.1 of the host. */
+  readonly port: number
+  readonly network?: string
+  readonly alias?: string
+}
+
+type Testcontainers = typeof TestcontainersModule
+type ContainerRuntimeClient = TestcontainersModule.ContainerRuntimeClient
+type Dockerode = ContainerRuntimeClient['container']['dockerode']
+
+const stackLabel = 'socos.sandbox.stack'
+const ownerLabel = 'socos.sandbox.owner'
+const pullTimeoutMs = 600_000
+/** What an owner on another host left is only taken for dead after a day. */
+const foreignAgeSeconds = 86_400
+const logTailLines = 15
+
+export async function useEngine(
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<{ kind: 'found'; engine: Engine } | { kind: 'missing'; why: string }> {
+  const remote = remoteEngine(env['DOCKER_HOST'])
+  if (remote !== undefined) {
+    return {
+      kind: 'missing',
+      why: `DOCKER_HOST is another machine (${remote}), and ports are opened on its loopback only`,
+    }
+  }
+  // Testcontainers reads these from the process, nowhere else. Its reaper is one more image to pull, and we clean up
+  // ourselves; the host override keeps it from guessing a bridge address when this machine looks like a container.
+  process.env['TESTCONTAINERS_RYUK_DISABLED'] ??= 'true'
+  process.env['TESTCONTAINERS_HOST_OVERRIDE'] ??= '127.0.0.1'
+  const testcontainers = await import('testcontainers').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return undefined
+    throw error
+  })
+  if (testcontainers === undefined) {
+    return {
+      kind: 'missing',
+      why: 'the npm package testcontainers is not installed (npm ci without --omit=dev brings it)',
+    }
+  }
+  try {
+    return { kind: 'found', engine: createEngine(testcontainers, await testcontainers.getContainerRuntimeClient()) }
+  } catch (error) {
+    return { kind: 'missing', why: `no container engine answers (${words(error)})` }
+  }
+}
+
+function remoteEngine(dockerHost: string | undefined): string | undefined {
+  if (dockerHost === undefined || !URL.canParse(dockerHost)) return undefined
+  const { protocol, hostname } = new URL(dockerHost)
+  if (!['tcp:', 'http:', 'https:', 'ssh:'].includes(protocol)) return undefined
+  return ['localhost', '127.0.0.1', '[::1]'].includes(hostname) ? undefined : hostname
+}
+
+function createEngine(testcontainers: Testcontainers, client: ContainerRuntimeClient): Engine {
+  const { dockerode } = client.container
+  const container = (id: string) => dockerode.getContainer(id)
+  /** Starts under way, by stack: a container may appear after its start was given up. */
+  const pending = new Map<string, Set<Promise<unknown>>>()
+  // the engine neither kills nor stops what is paused
+  const awake = (id: string) => tolerate([409, 500], container(id).unpause())
+  return {
+    name: `Docker ${client.info.containerRuntime.serverVersion}`,
+    provideImage: (image, say, signal) => provideImage(testcontainers, client, { image, say, signal }),
+    sweep: () => sweep(dockerode),
+    claim: stackId => {
+      const minder = watchOver('containers', stackId)
+      const starts = new Set<Promise<unknown>>()
+      pending.set(stackId, starts)
+      return async () => {
+        await removeStack(dockerode, stackId, starts)
+        pending.delete(stackId)
+        minder.dismiss()
+      }
+    },
+    createNetwork: async stackId => {
+      await dockerode.createNetwork({ Name: stackId, Labels: labels(stackId) })
+    },
+    run: (spec, signal) => run(testcontainers, dockerode, { spec, signal, starts: pending.get(spec.stackId) }),
+    start: id => tolerate([304], container(id).start()),
+    stop: async (id, graceSeconds) => {
+      await awake(id)
+      await tolerate([304], container(id).stop({ t: graceSeconds }))
+    },
+    kill: async id => {
+      await awake(id)
+      await tolerate([409], container(id).kill({ signal: 'SIGKILL' }))
+      await container(id).wait()
+    },
+    pause: id => tolerate([409], container(id).pause()),
+    resume: id => awake(id),
+    dead: id => whyDead(dockerode, id),
+  }
+}
+
+function labels(stackId: string): Record<string, string> {
+  return { [stackLabel]: stackId, [ownerLabel]: thisOwner() }
+}
+
+async function provideImage(
+  testcontainers: Testcontainers,
+  client: ContainerRuntimeClient,
+  wanted: { image: string; say: (line: string) => void; signal: AbortSignal },
+): Promise<string | undefined> {
+  const { image, say, signal } = wanted
+  const name = testcontainers.ImageName.fromString(image)
+  if (await client.image.exists(name)) return undefined
+  say(`pulling ${image} (once)`)
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(pullTimeoutMs)])
+  try {
+    await unlessAborted(limit, client.image.pull(name))
+    // the pull's own errors come in its progress stream, which nobody reads
+    return (await client.image.exists(name)) ? undefined : `image ${image} is not local and could not be pulled`
+  } catch (error) {
+    signal.throwIfAborted()
+    return `image ${image} is not local and could not be pulled (${words(error)})`
+  }
+}
+
+async function run(
+  testcontainers: Testcontainers,
+  dockerode: Dockerode,
+  task: { spec: ContainerSpec; signal: AbortSignal; starts: Set<Promise<unknown>> | undefined },
+): Promise<string> {
+  const { spec, signal, starts } = task
+  let id: string | undefined
+  class LoopbackContainer extends testcontainers.GenericContainer {
+    protected override async beforeContainerCreated() {
+      // Testcontainers would open the port on every interface
+      this.hostConfig.PortBindings = {
+        [`${spec.containerPort}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(spec.port) }],
+      }
+    }
+    protected override async containerCreated(created: string) {
+      id = created
+    }
+  }
+  const wanted = new LoopbackContainer(spec.image)
+    .withExposedPorts({ container: spec.containerPort, host: spec.port })
+    .withEnvironment(spec.environment)
+    .withLabels(labels(spec.stackId))
+    .withPullPolicy(testcontainers.PullPolicy.neverPull())
+    .withWaitStrategy(testcontainers.Wait.forAll([])) // readiness is the caller's: it knows the protocol
+  if (spec.network !== undefined && spec.alias !== undefined) {
+    wanted.withNetworkMode(spec.network).withNetworkAliases(spec.alias)
+  }
+  const starting = wanted.start()
+  starts?.add(starting)
+  try {
+    const started = await unlessAborted(signal, starting)
+    return started.getId()
+  } catch (error) {
+    signal.throwIfAborted()
+    const log = id === undefined ? undefined : await whyDead(dockerode, id).catch(words)
+    throw new Error(`${spec.image} did not start: ${words(error)}${log === undefined ? '' : `; ${log}`}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Force-removes until nothing is left and no start is under way any more. */
+async function removeStack(dockerode: Dockerode, stackId: string, starts: Set<Promise<unknown>>): Promise<void> {
+  const filters = { label: [`${stackLabel}=${stackId}`] }
+  let settled = false
+  const all = Promise.allSettled(starts).then(() => (settled = true))
+  for (;;) {
+    const last = settled
+    const found = await dockerode.listContainers({ all: true, filters })
+    await Promise.all(found.map(({ Id }) => removeContainer(dockerode, Id)))
+    if (last) break
+    await Promise.race([all, delay(200)])
+  }
+  for (const { Id } of await dockerode.listNetworks({ filters })) {
+    await tolerate([404], dockerode.getNetwork(Id).remove())
+  }
+}
+
+async function removeContainer(dockerode: Dockerode, id: string): Promise<void> {
+  await tolerate([404, 409], dockerode.getContainer(id).remove({ force: true, v: true }))
+}
+
+function isAbandoned(owner: string, createdSeconds: number): boolean {
+  const state = ownerState(owner)
+  return state === 'dead' || (state === 'elsewhere' && Date.now() / 1000 - createdSeconds > foreignAgeSeconds)
+}
+
+async function sweep(dockerode: Dockerode): Promise<string[]> {
+  const filters = { label: [ownerLabel] }
+  const swept: string[] = []
+  for (const found of await dockerode.listContainers({ all: true, filters })) {
+    if (!isAbandoned(found.Labels[ownerLabel] ?? '', found.Created)) continue
+    await removeContainer(dockerode, found.Id)
+    swept.push(`container ${found.Id.slice(0, 12)} (${found.Image})`)
+  }
+  for (const found of await dockerode.listNetworks({ filters })) {
+    if (!isAbandoned(found.Labels?.[ownerLabel] ?? '', Date.parse(found.Created) / 1000)) continue
+    await tolerate([403, 404], dockerode.getNetwork(found.Id).remove())
+    swept.push(`network ${found.Name}`)
+  }
+  return swept
+}
+
+async function whyDead(dockerode: Dockerode, id: string): Promise<string | undefined> {
+  const container = dockerode.getContainer(id)
+  const { State: state } = await container.inspect()
+  if (state.Running) return undefined
+  const log = await container.logs({ stdout: true, stderr: true, tail: logTailLines })
+  const text = withoutStreamHeaders(log).toString('utf8').trimEnd()
+  return `exit ${state.ExitCode}${state.Error ? ` (${state.Error})` : ''}\n${text}`
+}
+
+/** The engine's log format: each piece has its stream (one byte), three zeros and its length in four bytes before it. */
+function withoutStreamHeaders(log: Buffer): Buffer {
+  const pieces: Buffer[] = []
+  for (let at = 0; at + 8 <= log.length; ) {
+    const length = log.readUInt32BE(at + 4)
+    pieces.push(log.subarray(at + 8, at + 8 + length))
+    at += 8 + length
+  }
+  return Buffer.concat(pieces)
+}
+
+/** The engine answers with an HTTP status: these mean that there was nothing to do. */
+async function tolerate(statuses: readonly number[], task: Promise<unknown>): Promise<void> {
+  try {
+    await task
+  } catch (error) {
+    const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
+    if (typeof status !== 'number' || !statuses.includes(status)) throw error
+  }
+}
+
+/** The promise, or the signal's reason as soon as it aborts; the task itself goes on. */
+async function unlessAborted<T>(signal: AbortSignal, task: Promise<T>): Promise<T> {
+  signal.throwIfAborted()
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)))
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([task, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
