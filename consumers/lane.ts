@@ -6,6 +6,7 @@ import type { Publisher } from '../platform/kafka/producer.ts'
 import { tableIntake, tableOf } from '../platform/kafka/table-intake.ts'
 import type { Log } from '../platform/log.ts'
 import { backoffMs, TransientError } from '../platform/retry.ts'
+import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
 import { TenantDirectory } from './enrich.ts'
 import type { Forward, ItemFate } from './forward.ts'
@@ -51,9 +52,12 @@ export interface ForwarderLimits {
 export interface ForwarderObserver {
   /** One settled window. */
   settled(fates: readonly Fate[]): void
+  parked(reason: ParkReason): void
   /** Milliseconds from an alert's update time to the engine's answer. */
   accepted(latencyMs: number): void
   ledger(lane: number, entries: number, bytes: number): void
+  /** The lane was lost. */
+  closed(lane: number): void
   /** The lane stopped (or goes on) because too much would be parked. */
   stopped(lane: number, stopped: boolean): void
 }
@@ -86,6 +90,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
     codecs,
     budget: parkingBudget(deps.limits.parkingCount, deps.limits.parkingShare),
     dirty,
+    observeParked: deps.observe.parked,
   }
   const intake = tableIntake(
     {
@@ -108,7 +113,14 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   let inFlight: Promise<void> | undefined
   let settledUpTo: number | null = null
   let nextUpkeepMs = 0
-  signal.addEventListener('abort', () => resumed?.(), { once: true })
+  signal.addEventListener(
+    'abort',
+    () => {
+      resumed?.()
+      deps.observe.closed(lane)
+    },
+    { once: true },
+  )
 
   async function work(): Promise<void> {
     await intake.settled()

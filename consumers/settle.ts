@@ -1,5 +1,6 @@
 import type { Codec } from '../platform/avro/codec.ts'
 import type { OutRecord, Publisher } from '../platform/kafka/producer.ts'
+import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, Parked } from '../schemas/types.ts'
 import type { Ledger, TotalsDelta } from './ledger.ts'
 import { alertKey } from './ledger.ts'
@@ -16,6 +17,7 @@ export interface SettleDeps {
   readonly codecs: { readonly deliveries: Codec<Delivery>; readonly parked: Codec<Parked> }
   readonly budget: ParkingBudget
   readonly dirty: Dirty
+  readonly observeParked: (reason: ParkReason) => void
 }
 
 /** Alerts and tenants whose ledger record is not acked in its newest state. */
@@ -53,6 +55,7 @@ export async function settle(window: Window, deps: SettleDeps, nowMs: number): P
   for (const { index, parking } of parks) {
     markParked(window, index, parking, deps, nowMs)
     window.fates[index] = { kind: 'parked-before' }
+    deps.observeParked(parking.reason)
   }
   if (!window.counted) {
     count(window, deps, nowMs)

@@ -6,7 +6,7 @@ import { scrub } from './log-scrub.ts'
 import { METRICS_CONTENT_TYPE } from './metrics.ts'
 
 /** Words that anybody in the cluster may read: no tenant, no address, no secret. */
-export interface CheckResult {
+interface CheckResult {
   readonly ok: boolean
   readonly detail: string
 }
@@ -18,7 +18,7 @@ export type Check = () => CheckResult | Promise<CheckResult>
  * live: the process moves; never Kafka, Graph, registry or engine, whose outage would otherwise restart everything.
  * ready: joined and own lanes restored. started: settings read, Kafka and registry reached once.
  */
-export interface Checks {
+interface Checks {
   readonly live: Readonly<Record<string, Check>>
   readonly ready: Readonly<Record<string, Check>>
   readonly started: Readonly<Record<string, Check>>

@@ -12,7 +12,7 @@ const MAX_INPUT_CHARS = 16_384
 
 /** One registry for the process: a secret that any part has read must not appear in what any other part says. */
 const secrets = new Set<string>()
-const secretsByStart = new Map<string, string[]>()
+const lengthsByStart = new Map<string, number[]>()
 
 /**
  * Masks `text` wherever it appears from now on, also URL-encoded. Values shorter than six characters are not
@@ -24,37 +24,31 @@ export function registerSecret(text: string): void {
     if (form.length < MIN_SECRET_CHARS || secrets.has(form)) continue
     secrets.add(form)
     const start = form.slice(0, INDEX_CHARS)
-    const sharing = secretsByStart.get(start) ?? []
+    const lengths = lengthsByStart.get(start) ?? []
     // the longest first, so that a secret that begins with another one is masked whole
-    sharing.push(form)
-    secretsByStart.set(
-      start,
-      sharing.toSorted((a, b) => b.length - a.length),
-    )
+    if (!lengths.includes(form.length))
+      lengthsByStart.set(
+        start,
+        [...lengths, form.length].toSorted((a, b) => b - a),
+      )
   }
-  while (secrets.size > MAX_SECRETS) forgetOldest()
+  while (secrets.size > MAX_SECRETS) {
+    const [oldest] = secrets
+    if (oldest !== undefined) secrets.delete(oldest)
+  }
 }
 
-function forgetOldest(): void {
-  const [oldest] = secrets
-  if (oldest === undefined) return
-  secrets.delete(oldest)
-  const start = oldest.slice(0, INDEX_CHARS)
-  const left = (secretsByStart.get(start) ?? []).filter(form => form !== oldest)
-  if (left.length === 0) secretsByStart.delete(start)
-  else secretsByStart.set(start, left)
-}
-
+/** A few look-ups per character, however many secrets there are. */
 function maskKnownSecrets(text: string): string {
   if (secrets.size === 0) return text
   let out = ''
   let copied = 0
   for (let i = 0; i + INDEX_CHARS <= text.length; i++) {
-    const sharing = secretsByStart.get(text.slice(i, i + INDEX_CHARS))
-    const found = sharing?.find(secret => text.startsWith(secret, i))
-    if (found === undefined) continue
+    const lengths = lengthsByStart.get(text.slice(i, i + INDEX_CHARS))
+    const length = lengths?.find(length => secrets.has(text.slice(i, i + length)))
+    if (length === undefined) continue
     out += text.slice(copied, i) + MASK
-    copied = i + found.length
+    copied = i + length
     i = copied - 1
   }
   return copied === 0 ? text : out + text.slice(copied)

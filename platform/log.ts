@@ -10,7 +10,7 @@ import { escapeOddCharacters, eventAllowance, presentable } from './log-scrub.ts
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 /** Data beside the message. Values are bounded and scrubbed; an Error under any name becomes name, code, message. */
-export type LogFields = Readonly<Record<string, unknown>>
+type LogFields = Readonly<Record<string, unknown>>
 
 /** The message is a fixed sentence of ours; whatever came from outside goes into the fields. */
 export interface Log {

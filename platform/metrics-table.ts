@@ -1,3 +1,5 @@
+import { PARK_REASONS, type ParkReason } from '../schemas/parking.ts'
+
 /**
  * Every instrument there is, once. Dashboards and alert rules are checked against this table (see scrapedNames).
  * A scraped name is `socos_` and the name here: units and `_total` are written out, nothing is added on the way.
@@ -17,6 +19,7 @@ export interface Instrument {
 
 const requestSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const
 const waitSeconds = [0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1_800, 3_600, 21_600] as const
+const parkReasons = Object.keys(PARK_REASONS) as [ParkReason, ...ParkReason[]]
 const origin = ['poll', 'backfill', 'sweep', 'retry'] as const
 
 function counter<const L extends LabelSets>(help: string, labels: L) {
@@ -39,12 +42,13 @@ export const instruments = {
     outcome: ['ok', 'partial', 'throttled', 'unavailable', 'needs-attention'],
   }),
   poll_lateness_seconds: histogram('How long after its due time a turn began.', waitSeconds, {}),
-  graph_requests_total: counter('Requests to Graph, by class of the answer.', {
-    status: ['2xx', '3xx', '4xx', '5xx', 'none'],
+  alerts_quarantined_total: counter('Alerts that the poller itself set aside; apart from the records below.', {}),
+  graph_requests_total: counter('Requests to Graph, by what the answer meant.', {
+    answer: ['page', 'split', 'throttled', 'unavailable', 'needs-attention'],
   }),
   graph_throttled_total: counter('Answers of Graph that asked to wait (429, or 503 with Retry-After).', {}),
   tenants: gauge('Tenants of the own lanes, by state.', {
-    state: ['ok', 'catching-up', 'throttled', 'needs-attention', 'stale', 'off-boarded'],
+    state: ['ok', 'catching-up', 'throttled', 'unavailable', 'partial', 'needs-attention'],
   }),
   checkpoint_oldest_age_seconds: gauge('Age of the oldest checkpoint among the polled tenants of the own lanes.', {}),
 
@@ -52,32 +56,24 @@ export const instruments = {
   records_seen_total: counter('Records taken from the alerts log.', {}),
   records_settled_total: counter('Records by their fate.', { fate: ['delivered', 'duplicate', 'stale', 'parked'] }),
   records_parked_total: counter('Records set aside, by reason.', {
-    reason: [
-      'undecodable',
-      'foreign-tenant',
-      'no-version',
-      'unknown-tenant',
-      'off-boarded',
-      'rejected',
-      'too-large',
-      'other',
-    ],
+    reason: parkReasons,
   }),
   engine_attempts_total: counter('Requests to the engine, by outcome.', {
-    outcome: ['ok', 'partial', 'unreadable', 'throttled', 'unavailable', 'too-large', 'rejected', 'misconfigured'],
+    outcome: ['items', 'again', 'blocked', 'too-large', 'bad-batch', 'bad-encoding'],
   }),
   engine_request_duration_seconds: histogram('Time to the end of an answer of the engine.', requestSeconds, {}),
   engine_circuit: gauge('1 for the state the circuit to the engine is in.', {
     state: ['closed', 'half-open', 'open'],
   }),
-  visible_to_accepted_seconds: histogram('From an alert’s update time to its acceptance.', waitSeconds, {
-    origin,
-  }),
+  visible_to_accepted_seconds: histogram('From an alert’s update time to its acceptance.', waitSeconds, {}),
 
   // lanes
   lanes_owned: gauge('Lanes that this worker owns.', {}),
   lane_restore_duration_seconds: histogram('From being given a lane to its going live.', requestSeconds, {}),
+  lanes_stopped: gauge('Own lanes that stopped because too many of their records were parked.', {}),
+  records_lost_to_retention_total: counter('Records that retention deleted before they were forwarded.', {}),
   ledger_entries: gauge('Entries of the ledgers held in memory.', {}),
+  ledger_bytes: gauge('Memory that the ledgers take.', {}),
   queue_depth_records: gauge('Records waiting in the queues of the own lanes.', {}),
   kafka_send_duration_seconds: histogram('From a send to Kafka to its acknowledgement.', requestSeconds, {}),
 
@@ -101,7 +97,9 @@ export type HistogramName = OfKind<'histogram'>
 
 /** `{ origin: 'poll' | … }` for the instrument; `{}` where it has no labels. */
 export type LabelsOf<N extends InstrumentName> = {
-  readonly [L in keyof Table[N]['labels']]: Table[N]['labels'][L] extends readonly (infer V)[] ? V : never
+  readonly [L in keyof Table[N]['labels']]: Table[N]['labels'][L] extends readonly string[]
+    ? Table[N]['labels'][L][number]
+    : never
 }
 
 export const METRIC_PREFIX = 'socos_'

@@ -17,7 +17,7 @@ import {
 } from './metrics-table.ts'
 
 /** One number, one number per label set, or null while it is not known (then the series is absent). */
-export type GaugeReading<N extends GaugeName> =
+type GaugeReading<N extends GaugeName> =
   | number
   | null
   | readonly { readonly labels: LabelsOf<N>; readonly value: number }[]
@@ -28,7 +28,7 @@ export interface Metrics {
   /** Records one value, in the unit that the name ends with. */
   observe<N extends HistogramName>(name: N, labels: LabelsOf<N>, value: number): void
   /** `read` is asked at every scrape; one reader per gauge. Returns what takes the reader away again. */
-  gauge<N extends GaugeName>(name: N, read: () => GaugeReading<N>): () => void
+  gauge<N extends GaugeName>(name: N, read: () => GaugeReading<NoInfer<N>>): () => void
   /** The Prometheus text format, version 0.0.4. */
   scrape(): Promise<string>
   close(): Promise<void>
@@ -62,10 +62,10 @@ export function createMetrics(clock: Pick<Clock, 'now'> = systemClock): Metrics 
 
   const metrics: Metrics = {
     count(name, labels, n = 1) {
-      counters.get(name)?.add(n, labelSets.get(name)?.find(labels as Texts))
+      counters.get(name)?.add(n, labelSets.get(name)?.find(labels))
     },
     observe(name, labels, value) {
-      histograms.get(name)?.record(value, labelSets.get(name)?.find(labels as Texts))
+      histograms.get(name)?.record(value, labelSets.get(name)?.find(labels))
     },
     gauge(name, read) {
       if (taken.has(name)) throw new Error(`the gauge ${name} has a reader already`)
@@ -77,7 +77,7 @@ export function createMetrics(clock: Pick<Clock, 'now'> = systemClock): Metrics 
           if (reading === null) return
           const sets = labelSets.get(name)
           const values = typeof reading === 'number' ? [{ labels: {}, value: reading }] : reading
-          for (const { labels, value } of values) result.observe(value, sets?.find(labels as Texts))
+          for (const { labels, value } of values) result.observe(value, sets?.find(labels))
         } catch {
           metrics.count('metrics_unreadable_total', {})
         }

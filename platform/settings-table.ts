@@ -47,7 +47,7 @@ function setting<const S extends Setting>(one: S): S {
   return one
 }
 
-export const settingsTable = {
+const settingsTable = {
   kafkaBrokers: setting({
     name: 'KAFKA_BROKERS',
     kind: brokerList,
@@ -359,7 +359,7 @@ export const settingsTable = {
     kind: oneOf(['production', 'development', 'test']),
     fallback: 'development',
     usedBy: everyone,
-    help: 'production refuses the sandbox and plain http to the engine.',
+    help: 'In production the sandbox, and plain http to the engine, are refused.',
   }),
 } as const satisfies Readonly<Record<string, Setting>>
 

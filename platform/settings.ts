@@ -21,7 +21,7 @@ import {
 } from './settings-table.ts'
 
 /** Where the value of a setting comes from, and its text; of a secret only whether it is set. */
-export interface SettingOrigin {
+interface SettingOrigin {
   readonly from: Origin
   readonly shown: string | null
 }

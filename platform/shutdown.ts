@@ -34,6 +34,22 @@ const SAME_PRESS_MS = 250
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
 type StopSignal = keyof typeof exitCodes
 
+/** Of close-with-grace's events: SIGINT and SIGTERM are told apart here, the others keep their default meaning. */
+const LEFT_ALONE: closeWithGrace.AllEvents[] = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGILL',
+  'SIGTRAP',
+  'SIGABRT',
+  'SIGBUS',
+  'SIGFPE',
+  'SIGSEGV',
+  'SIGUSR2',
+  'SIGTERM',
+  'beforeExit',
+]
+
 /**
  * SIGTERM and SIGINT release everything in order and exit with 0, or with 1 when a releaser failed or the deadline
  * passed. A second signal exits at once with 130 or 143. An uncaught error or rejection is a fault of the code: it is
@@ -51,21 +67,7 @@ export function installShutdown(options: ShutdownOptions): Shutdown {
     {
       delay: options.deadlineMs ?? DEFAULT_DEADLINE_MS,
       logger: false,
-      // signals are told apart below; the others keep their default meaning
-      skip: [
-        'SIGHUP',
-        'SIGINT',
-        'SIGQUIT',
-        'SIGILL',
-        'SIGTRAP',
-        'SIGABRT',
-        'SIGBUS',
-        'SIGFPE',
-        'SIGSEGV',
-        'SIGUSR2',
-        'SIGTERM',
-        'beforeExit',
-      ],
+      skip: LEFT_ALONE,
       onSecondError: error => log.error('fault while stopping', { error: asError(error) }),
       onTimeout: ms => log.error('stopping took too long', { deadlineMs: ms, waitingFor: current }),
     },

@@ -28,9 +28,9 @@ const MAX_SYNTAX_PROBLEMS = 10
 /** How often YAML may repeat an anchored value, counted through nesting. */
 const MAX_ALIASES = 100
 
-export type TenantCloud = 'global' | 'usgov' | 'dod' | 'china'
-export type TenantSource = 'alerts_v2' | 'alerts'
-export type CredentialKind = 'secretFile' | 'certificateFile' | 'federatedTokenFile'
+type TenantCloud = 'global' | 'usgov' | 'dod' | 'china'
+type TenantSource = 'alerts_v2' | 'alerts'
+type CredentialKind = 'secretFile' | 'certificateFile' | 'federatedTokenFile'
 
 export interface TenantSpec {
   /** Lower-case GUID. */
@@ -233,9 +233,7 @@ const shape = {
   clientId: guid,
   name: z
     .string()
-    .min(1)
-    .max(256)
-    .refine(text => text.trim() !== '' && !/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u.test(text))
+    .refine(text => text.length <= 256 && text.trim() !== '' && !/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u.test(text))
     .describe('1 to 256 characters of text, no control characters, in quotes if it looks like a number'),
   cloud: z.enum(['global', 'usgov', 'dod', 'china']).default('global').describe('one of global, usgov, dod, china'),
   source: z.enum(['alerts_v2', 'alerts']).default('alerts_v2').describe('one of alerts_v2, alerts'),

@@ -85,8 +85,16 @@ export function normaliseTime(text: string): string | null {
 /** 100 ns ticks since 1970-01-01T00:00:00Z. Throws RangeError for anything that `normaliseTime` did not make. */
 export function toTicks(text: string): bigint {
   const parts = NORMALISED.exec(text)
-  if (parts === null || normaliseTime(text) !== text) throw new RangeError(`not a normalised time: ${JSON.stringify(text.slice(0, 40))}`)
-  const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(Number) as [number, number, number, number, number, number]
+  if (parts === null || normaliseTime(text) !== text)
+    throw new RangeError(`not a normalised time: ${JSON.stringify(text.slice(0, 40))}`)
+  const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
   const seconds = daysFrom(year, month, day) * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second
   return BigInt(seconds) * TICKS_PER_SECOND + BigInt(parts[7] ?? '0')
 }

@@ -6,6 +6,8 @@ import { boundsOf } from './bounds.ts'
 import type { SchemaLookup } from './registry.ts'
 import { readFrame, WIRE_HEADER_BYTES, writeHeader } from './wire.ts'
 
+export type AvroSchema = Schema
+
 /**
  * Encodes and decodes the values of one topic. The writer's schema is found by the id in the bytes, the result always has
  * the reader's shape (the schema this code was written with).

@@ -24,23 +24,35 @@ const NO_CREDENTIAL = 'No credential reached Entra although {file} was read: thi
 const BAD_CERTIFICATE = `Entra does not accept the certificate in {file}: ${ADMIN} must upload exactly this certificate to the application {app}, and the worker's clock must be right.`
 const BAD_FEDERATION = `The token in {file} matches no federated credential of the application {app}: ${ADMIN} must compare issuer, subject and audience.`
 const NO_CONSENT = `The application {app} lacks consent in the directory {tenant}: ${ADMIN} must grant admin consent.`
-const WRONG_FLOW = 'Entra treated the request as a sign-in of a user, which the poller never makes: check that the client ID {app} is an application with its own credential.'
-const BAD_SCOPE = 'Entra does not know Microsoft Graph under the scope of the cloud "{cloud}": check the cloud in the tenants file.'
+const WRONG_FLOW =
+  'Entra treated the request as a sign-in of a user, which the poller never makes: check that the client ID {app} is an application with its own credential.'
+const BAD_SCOPE =
+  'Entra does not know Microsoft Graph under the scope of the cloud "{cloud}": check the cloud in the tenants file.'
 const BLOCKED = `Conditional Access blocks the application {app} (location or risk): ${ADMIN} must allow the workers' egress addresses.`
-const OWN_AUTHORITY = 'The application {app} may only be used through its own directory: put the tenant ID, not a common name, into the tenants file.'
+const OWN_AUTHORITY =
+  'The application {app} may only be used through its own directory: put the tenant ID, not a common name, into the tenants file.'
 
 /** AADSTS number → words, or 'transient' for what Entra itself calls passing. */
 const AADSTS: ReadonlyMap<number, string> = new Map<number, string>([
-  [90002, 'Entra knows no directory {tenant} in the cloud "{cloud}": check the tenant ID for a typo and the cloud in the tenants file.'],
+  [
+    90002,
+    'Entra knows no directory {tenant} in the cloud "{cloud}": check the tenant ID for a typo and the cloud in the tenants file.',
+  ],
   ...each([900023, 90019, 50059, 50128], BAD_TENANT),
-  [700016, `The application {app} does not exist in the directory {tenant}: check the client ID (an Object ID or Secret ID is often pasted instead), or ${ADMIN} must register or consent to the application.`],
+  [
+    700016,
+    `The application {app} does not exist in the directory {tenant}: check the client ID (an Object ID or Secret ID is often pasted instead), or ${ADMIN} must register or consent to the application.`,
+  ],
   ...each([700011, 70001, 7000112, 1000031], NO_APP),
   [7000215, `Entra rejects the client secret in {file}: ${ADMIN} must send the secret's Value; ${CREDENTIAL}.`],
   [7000222, `The client secret in {file} has expired: ${ADMIN} must create a new one; ${CREDENTIAL}.`],
   ...each([7000218, 7000216, 900144], NO_CREDENTIAL),
   ...each([700027, 50048, 700030, 700024], BAD_CERTIFICATE),
   ...each([700211, 700212, 700213, 700229], BAD_FEDERATION),
-  [700025, `The application {app} is marked as a public client, which may not use a secret: ${ADMIN} must switch that off.`],
+  [
+    700025,
+    `The application {app} is marked as a public client, which may not use a secret: ${ADMIN} must switch that off.`,
+  ],
   ...each([500011, 70011, 1002012], BAD_SCOPE),
   ...each([53003, 530032], BLOCKED),
   ...each([65001, 90094, 650051, 650052, 650053, 650054, 650055, 650056, 650057], NO_CONSENT),
@@ -55,9 +67,15 @@ const AADSTS_THROTTLED = new Set([90055, 50196])
 
 /** OAuth `error` → words, for numbers that are not in the table: Microsoft says that the numbers may change. */
 const OAUTH: ReadonlyMap<string, string> = new Map([
-  ['invalid_client', `Entra rejects the credential in {file} of the application {app}: ${ADMIN} must check it; ${CREDENTIAL}.`],
+  [
+    'invalid_client',
+    `Entra rejects the credential in {file} of the application {app}: ${ADMIN} must check it; ${CREDENTIAL}.`,
+  ],
   ['unauthorized_client', NO_APP],
-  ['invalid_request', 'Entra finds the token request for {tenant} malformed: check tenant ID, client ID and cloud in the tenants file.'],
+  [
+    'invalid_request',
+    'Entra finds the token request for {tenant} malformed: check tenant ID, client ID and cloud in the tenants file.',
+  ],
   ['invalid_scope', BAD_SCOPE],
   ['invalid_resource', BAD_SCOPE],
   ['access_denied', BLOCKED],
@@ -67,7 +85,8 @@ const OAUTH: ReadonlyMap<string, string> = new Map([
 ])
 const OAUTH_TRANSIENT = new Set(['temporarily_unavailable', 'server_error'])
 
-const SECRET_ID_HINT = " The secret has the shape of a GUID: most likely the Secret ID was sent instead of the secret's Value."
+const SECRET_ID_HINT =
+  " The secret has the shape of a GUID: most likely the Secret ID was sent instead of the secret's Value."
 const MAX_DESCRIPTION_CHARS = 2_000
 
 function each(codes: readonly number[], words: string): [number, string][] {
@@ -82,7 +101,8 @@ export function entraTrouble(access: TenantAccess, refusal: EntraRefusal): Troub
   const error = oauthError(body)
   const named = codes[0] === undefined ? (error ?? `HTTP ${status}`) : `AADSTS${codes[0]}`
   const detail = `Entra answered ${status} (${named})${traceText(body)}`
-  if (status === 429 || codes.some(code => AADSTS_THROTTLED.has(code))) return { kind: 'throttled', retryAfterMs, detail }
+  if (status === 429 || codes.some(code => AADSTS_THROTTLED.has(code)))
+    return { kind: 'throttled', retryAfterMs, detail }
   if (status === 503 && retryAfterMs !== null) return { kind: 'throttled', retryAfterMs, detail }
   const passes = codes.some(code => AADSTS_TRANSIENT.has(code)) || (error !== null && OAUTH_TRANSIENT.has(error))
   const isRefusal = status >= 400 && status < 500 && (codes.length > 0 || error !== null)
@@ -107,7 +127,8 @@ function aadstsCodes(body: Members): readonly number[] {
   const listed = body.get('error_codes')
   const numbers = Array.isArray(listed) ? listed.filter(code => Number.isSafeInteger(code) && code > 0) : []
   const description = body.get('error_description')
-  const written = typeof description === 'string' ? /AADSTS(\d{3,9})/.exec(description.slice(0, MAX_DESCRIPTION_CHARS)) : null
+  const written =
+    typeof description === 'string' ? /AADSTS(\d{3,9})/.exec(description.slice(0, MAX_DESCRIPTION_CHARS)) : null
   return [...numbers.slice(0, 8), ...(written ? [Number(written[1])] : [])]
 }
 

@@ -34,7 +34,12 @@ export interface ExchangeLimits {
 export type Get = (url: URL, headers: Record<string, string>, signal: AbortSignal) => Promise<Exchange>
 
 /** The only thing the token client can do: a POST of a form. */
-export type PostForm = (url: URL, form: string, headers: Record<string, string>, signal: AbortSignal) => Promise<Exchange>
+export type PostForm = (
+  url: URL,
+  form: string,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+) => Promise<Exchange>
 
 interface Deps {
   readonly clock: Clock
@@ -76,7 +81,7 @@ async function exchange(
   try {
     const answer = await request(url, { ...outgoing, dispatcher: deps.dispatcher, signal: stop.signal })
     const receivedAtMs = deps.clock.now()
-    const body = await readBody(answer.body, answer.headers['content-encoding'], limits.maxBytes)
+    const body = await readBody(answer, outgoing.method, limits.maxBytes)
     return { kind: 'answer', status: answer.statusCode, headers: answer.headers, body, receivedAtMs }
   } catch (error) {
     signal.throwIfAborted()
@@ -88,15 +93,25 @@ async function exchange(
   }
 }
 
-type Body = Dispatcher.ResponseData['body']
+type Answer = Dispatcher.ResponseData
 
 /** Throws what the connection threw; a body that came whole but is no use is a value. */
 async function readBody(
-  body: Body,
-  encoding: HeaderValue,
-  maxBytes: number,
+  answer: Answer,
+  method: Outgoing['method'],
+  limitBytes: number,
 ): Promise<Buffer | 'too-large' | 'undecodable'> {
-  const coding = String(encoding ?? 'identity').toLowerCase()
+  const { statusCode, headers, body } = answer
+  const coding = String(headers['content-encoding'] ?? 'identity').toLowerCase()
+  const isGzip = coding === 'gzip' || coding === 'x-gzip'
+  // Graph's errors are told apart by their status; leaving a 5xx unread also closes the connection, as Microsoft advises
+  // for the retry of a 503
+  const isUnread = method === 'GET' && statusCode >= 500
+  if (isUnread || (!isGzip && coding !== 'identity' && coding !== '')) {
+    body.on('error', () => undefined).destroy()
+    return isUnread ? Buffer.alloc(0) : 'undecodable'
+  }
+  const maxBytes = statusCode < 300 ? limitBytes : Math.min(limitBytes, MAX_ERROR_BYTES)
   const chunks: Buffer[] = []
   let size = 0
   const collect = async (source: AsyncIterable<Buffer>) => {
@@ -108,12 +123,8 @@ async function readBody(
     }
   }
   try {
-    if (coding === 'gzip' || coding === 'x-gzip') await pipeline(body, createGunzip({ chunkSize: GUNZIP_CHUNK_BYTES }), collect)
-    else if (coding === 'identity' || coding === '') await pipeline(body, collect)
-    else {
-      body.on('error', () => undefined).destroy()
-      return 'undecodable'
-    }
+    if (isGzip) await pipeline(body, createGunzip({ chunkSize: GUNZIP_CHUNK_BYTES }), collect)
+    else await pipeline(body, collect)
   } catch (error) {
     if (error instanceof TooLarge) return 'too-large'
     if (codeOf(error).startsWith('Z_')) return 'undecodable'
@@ -123,6 +134,7 @@ async function readBody(
 }
 
 const GUNZIP_CHUNK_BYTES = 256 * 1024
+const MAX_ERROR_BYTES = 256 * 1024
 
 class TooLarge extends Error {}
 

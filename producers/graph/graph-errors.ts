@@ -30,9 +30,11 @@ export function graphTrouble(access: TenantAccess, refusal: GraphRefusal): Troub
     return { kind: 'unavailable', retryAfterMs, detail: `${detail}: a redirect, which is never followed` }
   }
   if (status < 400 || status >= 500 || PASSING.has(status)) return { kind: 'unavailable', retryAfterMs, detail }
-  if (status === 413 || status === 414) return { kind: 'split', reason: 'too-large', detail }
-  const words = status === 404 && isNextLink ? undefined : attentionWords(access, refusal)
-  if (words !== undefined && !(status === 410 && isNextLink)) return problem(access, `graph-${status}`, words)
+  if (status === 413) return { kind: 'split', reason: 'too-large', detail }
+  // a page that is gone says nothing about the list
+  const isGone = isNextLink && (status === 404 || status === 410)
+  const words = isGone ? undefined : attentionWords(access, refusal)
+  if (words !== undefined) return problem(access, `graph-${status}`, words)
   return { kind: 'split', reason: isNextLink ? 'nextlink-rejected' : 'bad-request', detail }
 }
 

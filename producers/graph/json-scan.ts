@@ -94,7 +94,7 @@ export function stringEnd(scan: Scan, at: number): number {
 
 /** `at` is the byte after a backslash. */
 function escapeEnd(scan: Scan, at: number): number {
-  switch (scan.bytes[at]) {
+  switch (scan.bytes[at] ?? 0) {
     case QUOTE:
     case BACKSLASH:
     case 0x2f: // /
@@ -148,7 +148,7 @@ function wordEnd(scan: Scan, at: number, word: string): number {
 }
 
 function scalarEnd(scan: Scan, at: number): number {
-  switch (scan.bytes[at]) {
+  switch (scan.bytes[at] ?? 0) {
     case 0x74:
       return wordEnd(scan, at, 'true')
     case 0x66:

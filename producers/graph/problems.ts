@@ -56,3 +56,7 @@ function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200)
 }
 
+/** Trouble that may pass, of unknown length. */
+export function unavailable(detail: string): Trouble {
+  return { kind: 'unavailable', retryAfterMs: null, detail }
+}

@@ -3,6 +3,7 @@
  * finds where each alert starts and ends, and reads the few top-level members that the poller needs.
  * What it accepts is what `JSON.parse` accepts (plus a byte order mark in front), what it reads is what `JSON.parse`
  * would show: keys may be escaped, and of duplicate members the last one counts.
+ * Past 250 lines because the shapes, the limits and the pass that enforces them are reviewed as one.
  */
 import { isUtf8 } from 'node:buffer'
 
@@ -61,7 +62,6 @@ export const SLICE_LIMITS: SliceLimits = {
 const QUOTE = 0x22
 const COMMA = 0x2c
 const OPEN_BRACKET = 0x5b
-const BACKSLASH = 0x5c
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d

@@ -97,14 +97,15 @@ async function padded(answer: Answer, bytes: number, response: ServerResponse): 
 
 export class BodyTooLarge extends Error {}
 
-/** The request's body. Throws BodyTooLarge past `maxBytes`; the rest is then left unread. */
+/** The request's body. Throws BodyTooLarge past `maxBytes`, after reading (and dropping) it all, so that the answer gets through. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > maxBytes) throw new BodyTooLarge(`body is larger than ${maxBytes} bytes`)
-    chunks.push(chunk)
+    if (bytes <= maxBytes) chunks.push(chunk)
+    else chunks.length = 0
   }
+  if (bytes > maxBytes) throw new BodyTooLarge(`the body is larger than ${maxBytes} bytes`)
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
 }

@@ -27,13 +27,18 @@ export function intBelow(random: Random, below: number): number {
   return Math.floor(random() * below)
 }
 
-export function pick<T>(random: Random, choices: readonly [T, ...T[]]): T {
-  return choices[intBelow(random, choices.length)] ?? choices[0]
+export function pick<const List extends readonly [unknown, ...unknown[]]>(random: Random, choices: List): List[number] {
+  return choices[intBelow(random, choices.length)]
 }
+
+const HEX_PAIRS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 export function hex(random: Random, digits: number): string {
   let text = ''
-  while (text.length < digits) text += intBelow(random, 2 ** 32).toString(16).padStart(8, '0')
+  while (text.length < digits) {
+    const bits = intBelow(random, 2 ** 24)
+    text += `${HEX_PAIRS[bits >>> 16]}${HEX_PAIRS[(bits >>> 8) & 255]}${HEX_PAIRS[bits & 255]}`
+  }
   return text.slice(0, digits)
 }
 

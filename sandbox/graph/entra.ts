@@ -101,6 +101,10 @@ export function openTokenDesk(lifetimeSeconds: number): TokenDesk {
   }
 }
 
+function tokenPart(content: unknown): string {
+  return Buffer.from(JSON.stringify(content)).toString('base64url')
+}
+
 /** Looks like Graph's JWT and carries its claims; the signature is random. */
 function writeToken(tenant: SimTenant, simNowMs: number, lifetimeSeconds: number): string {
   const seconds = Math.floor(simNowMs / 1000)
@@ -120,11 +124,14 @@ function writeToken(tenant: SimTenant, simNowMs: number, lifetimeSeconds: number
     uti: randomBytes(16).toString('base64url'),
     ver: '1.0',
   }
-  const part = (content: unknown): string => Buffer.from(JSON.stringify(content)).toString('base64url')
-  return `${part({ typ: 'JWT', alg: 'RS256', kid: 'simulated' })}.${part(claims)}.${randomBytes(256).toString('base64url')}`
+  return `${tokenPart({ typ: 'JWT', alg: 'RS256', kid: 'simulated' })}.${tokenPart(claims)}.${randomBytes(256).toString('base64url')}`
 }
 
 export type TokenVerdict = { readonly kind: 'granted' } | { readonly kind: 'refused'; readonly code: number }
+
+function refused(code: number): TokenVerdict {
+  return { kind: 'refused', code }
+}
 
 /** Entra's checks in Entra's order. `path` is the tenant part of the URL. */
 export function judgeTokenRequest(
@@ -133,7 +140,6 @@ export function judgeTokenRequest(
   form: URLSearchParams,
   simNowMs: number,
 ): TokenVerdict {
-  const refused = (code: number): TokenVerdict => ({ kind: 'refused', code })
   if (/^(common|organizations|consumers)$/i.test(path)) return refused(50059)
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(path) && !path.includes('.')) return refused(900023)
   if (tenant?.exists !== true) return refused(90002)
@@ -156,7 +162,6 @@ export function judgeTokenRequest(
 }
 
 function judgeAssertion(assertion: string, form: URLSearchParams, tenant: SimTenant, simNowMs: number): TokenVerdict {
-  const refused = (code: number): TokenVerdict => ({ kind: 'refused', code })
   if (form.get('client_assertion_type') !== 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer') return refused(700027)
   const [head = '', body = '', signature = '', ...rest] = assertion.split('.')
   const header = readPart(head)

@@ -135,7 +135,7 @@ export function ipEvidence(scene: Scene): Members {
     ipAddress: `198.51.100.${intBelow(scene.random, 256)}`,
     countryLetterCode: pick(scene.random, ['NL', 'NG', 'BR', 'US']),
     stream: null,
-    location: pick(scene.random, [...CITIES]),
+    location: pick(scene.random, CITIES),
   })
 }
 

@@ -11,7 +11,7 @@ const PROVIDERS = [
 /** One alert of the retired federated list (`microsoft.graph.alert`), about 3 KB; ports are strings there. */
 export function legacyMembers(recipe: Recipe): Record<string, unknown> {
   const random = seededRandom(recipe.seed)
-  const from = pick(random, [...PROVIDERS])
+  const from = pick(random, PROVIDERS)
   const account = `user${intBelow(random, 9999)}`
   const host = `ws-${hex(random, 5)}.contoso.example`
   const updated = recipe.revision > 1

@@ -2,6 +2,8 @@ import type { GraphFault } from './faults.ts'
 import { type ListQuery, type Page, skipKey, writeToken } from './list.ts'
 import type { GraphState } from './state.ts'
 
+const MAX_ISSUED_SKIPS = 100_000
+
 /** Where a request stood, for links that follow from it. */
 export interface Here {
   /** `http://` and the Host header as the client wrote it. */
@@ -28,6 +30,10 @@ export function linkToSamePlace(state: GraphState, here: Here, page: Page): stri
 
 function skipLink(state: GraphState, here: Here, skip: number): string {
   state.issuedSkips.add(skipKey(here.options, skip))
+  if (state.issuedSkips.size > MAX_ISSUED_SKIPS) {
+    const [oldest] = state.issuedSkips
+    if (oldest !== undefined) state.issuedSkips.delete(oldest)
+  }
   return `${here.origin}${here.path}?${encode(here.options, '$skip', String(skip))}`
 }
 

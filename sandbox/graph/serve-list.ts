@@ -163,7 +163,7 @@ function shapePage(state: GraphState, here: Here, query: ListQuery, page: Page, 
   if (fault.kind === 'shuffled-rows') return { rows: shuffle(state.random, [...page.rows]), next }
   if (fault.kind === 'filter-ignored') return { rows: all.slice(-state.settings.pageSize).toReversed(), next }
   if (fault.kind === 'partial' && fault.warning === 'transient') {
-    return { rows: page.rows.filter((_, place) => place % 2 === 0), next }
+    return { rows: page.rows.filter((_, place) => place % 2 === 1), next }
   }
   return { rows: page.rows, next }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { type Answer, type Delivery } from './answer.ts'
 import { entraError } from './entra.ts'
-import type { GraphFault } from './faults.ts'
+import type { GraphFault, retryAfterForms } from './faults.ts'
 import { graphError, type GraphState, simNow } from './state.ts'
 
 const TEN_YEARS_SECONDS = 315_360_000
@@ -92,7 +92,11 @@ function html(good: Answer, status: number, headers: Record<string, string>): An
   return { ...good, status, headers: { 'content-type': 'text/html; charset=utf-8', ...headers }, body: HTML }
 }
 
-function retryAfterText(fault: GraphFault & { kind: 'throttle' }, simNowMs: number): string | undefined {
+/** The header's value for a throttle fault; undefined for none. */
+export function retryAfterText(
+  fault: { readonly retryAfter: (typeof retryAfterForms)[number]; readonly seconds: number },
+  simNowMs: number,
+): string | undefined {
   switch (fault.retryAfter) {
     case 'seconds':
       return String(fault.seconds)

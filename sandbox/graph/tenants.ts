@@ -63,7 +63,7 @@ function makeTenant(seed: number, source: AlertSource, place: number): SimTenant
   return {
     tenantId: guid(random),
     clientId: guid(random),
-    name: `${pick(random, [...NAMES])} ${place + 1}`,
+    name: `${pick(random, NAMES)} ${place + 1}`,
     source,
     secrets: [{ value: `sim8Q~${hex(random, 34)}`, expiresAtMs: null }],
     certificatePem: null,

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -9,6 +10,8 @@ export interface Daemon {
   /** SIGTERM, and SIGKILL after `graceMs`. Resolves when the process is gone. */
   stop(graceMs: number): Promise<void>
   kill(): Promise<void>
+  /** For a process that ends by itself: resolves when it ended well, rejects with its log when not. Kills it on abort. */
+  finish(signal: AbortSignal): Promise<void>
   pause(): void
   resume(): void
   /** Why it is not running, with the end of its log; undefined while it runs. */
@@ -30,18 +33,23 @@ export function createDaemon(spec: DaemonSpec): Daemon {
   let child: ChildProcess | undefined
   let ended: string | undefined = 'not started'
   let gone: Promise<void> = Promise.resolve()
+  let launching: Promise<void> = Promise.resolve()
 
   async function start(): Promise<void> {
-    if (ended === undefined) return
+    if (ended === undefined) return launching
     ended = undefined
-    child = await launch(spec, logFile)
-    gone = new Promise(done => {
-      child?.on('error', error => done(void (ended = error.message)))
-      child?.on('exit', (code, signal) => done(void (ended = signal ?? `exit ${code}`)))
-    })
+    launching = launchAndWatch()
+    return launching
+  }
+
+  async function launchAndWatch(): Promise<void> {
+    const launched = await launch(spec, logFile)
+    child = launched
+    gone = ending(launched).then(words => void (ended = words))
   }
 
   async function stop(graceMs: number): Promise<void> {
+    await launching
     const timer = setTimeout(() => child?.kill('SIGKILL'), graceMs)
     child?.kill('SIGTERM')
     child?.kill('SIGCONT') // a stopped process does not even hear SIGTERM
@@ -49,13 +57,27 @@ export function createDaemon(spec: DaemonSpec): Daemon {
     clearTimeout(timer)
   }
 
+  async function kill(): Promise<void> {
+    await launching // a start that is under way must not slip through
+    child?.kill('SIGKILL')
+    await gone
+  }
+
+  async function finish(signal: AbortSignal): Promise<void> {
+    const abort = () => child?.kill('SIGKILL')
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    await gone
+    signal.removeEventListener('abort', abort)
+    signal.throwIfAborted()
+    if (ended !== 'exit 0') throw new Error(`${spec.name}: ${ended}\n${await tail(logFile)}`)
+  }
+
   return {
     start,
     stop,
-    kill: async () => {
-      child?.kill('SIGKILL')
-      await gone
-    },
+    kill,
+    finish,
     pause: () => void child?.kill('SIGSTOP'),
     resume: () => void child?.kill('SIGCONT'),
     dead: async () => (ended === undefined ? undefined : `${ended}\n${await tail(logFile)}`),
@@ -78,6 +100,15 @@ async function launch(spec: DaemonSpec, logFile: string): Promise<ChildProcess> 
     })
   } finally {
     await log.close()
+  }
+}
+
+async function ending(child: ChildProcess): Promise<string> {
+  try {
+    const [code, signal] = await once(child, 'exit')
+    return String(signal ?? `exit ${code}`)
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error) // it never began
   }
 }
 

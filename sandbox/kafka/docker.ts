@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import type { Engine } from './engine.ts'
+import type { ContainerSpec, Engine } from './engine.ts'
 import { useEngine } from './engine.ts'
 import { freePorts } from './ports.ts'
-import { readMetadata, registryStatus, untilReady } from './probe.ts'
-import { clusterProperties, nodeProperties, toEnvironment } from './settings.ts'
+import { brokerProblem, registryProblem, untilReady } from './probe.ts'
+import type { Properties } from './settings.ts'
+import { clusterProperties, newClusterId, nodeProperties, toEnvironment, toPropertiesFile } from './settings.ts'
 import type { Attempt, BrokerNode, RungRequest, Stack } from './stack.ts'
-import { together } from './together.ts'
+import { onceOnly, together } from './together.ts'
 import versions from './versions.json' with { type: 'json' }
 
 const readyTimeoutMs = 120_000
@@ -41,8 +42,7 @@ export async function startOnDocker(request: RungRequest): Promise<Attempt> {
   say(`starting ${images.kafka} and ${images.registry} on ${engine.name}`)
   const running = await startContainers(site, request)
 
-  const undoLater = undo.move()
-  const stop = () => undoLater.disposeAsync()
+  const stop = onceOnly(undo.move())
   const stack: Stack = { kind: 'docker', label: images.kafka, ...running, stop, [Symbol.asyncDispose]: stop }
   return { kind: 'started', stack }
 }
@@ -56,22 +56,14 @@ async function startContainers(
   const registryUrl = `http://127.0.0.1:${registryPort}/apis/ccompat/v7`
   const alone = count === 1
   if (!alone) await site.engine.createNetwork(site.stackId)
-  const environments = brokerEnvironments(ids, ports)
+  const properties = brokerProperties(ids, ports)
+  const clusterId = newClusterId()
   const nodes: BrokerNode[] = []
   await together(signal, [
     ...ids.map((id, i) => async (signal: AbortSignal) => {
       const port = ports[i] ?? 0
-      const name = `kafka-${id}`
-      const environment = environments[i] ?? {}
-      const network = alone ? {} : { network: site.stackId, alias: name }
-      const spec = {
-        image: site.images.kafka,
-        stackId: site.stackId,
-        environment,
-        containerPort: 9092,
-        port,
-        ...network,
-      }
+      const network = alone ? {} : { network: site.stackId, alias: `kafka-${id}` }
+      const spec = { ...brokerSpec(site, properties[i] ?? {}, clusterId), ...network, port }
       const containerId = await site.engine.run(spec, signal)
       const node = brokerNode(site.engine, containerId, id, port)
       await brokerReady(site.engine, containerId, node, count, signal)
@@ -84,40 +76,64 @@ async function startContainers(
       const containerId = await site.engine.run(spec, signal)
       const dead = () => site.engine.dead(containerId)
       const limits = { what: `the schema registry (${image})`, timeoutMs: readyTimeoutMs, signal, dead }
-      await untilReady(async () => {
-        const status = await registryStatus(registryUrl, 2_000)
-        return status === 200 ? undefined : `GET ${registryUrl}/subjects answers ${status}`
-      }, limits)
+      await untilReady(() => registryProblem(registryUrl), limits)
     },
   ])
   nodes.sort((a, b) => a.id - b.id)
   return { brokers: nodes.map(({ address }) => address), nodes, registryUrl }
 }
 
+const dataDir = '/tmp/socos-kafka'
+const propertiesFile = '/tmp/socos-kafka.properties'
+
+/**
+ * The first start is the image's own, which formats the storage. Not every image's script bears a storage that is
+ * formatted already, so a restart goes straight to the broker where the image has Java.
+ */
+const startScript = `
+if [ -e ${dataDir}/meta.properties ] && [ -d /opt/kafka/libs ] && command -v java >/dev/null; then
+  exec java $KAFKA_HEAP_OPTS $KAFKA_JVM_PERFORMANCE_OPTS -cp '/opt/kafka/libs/*' kafka.Kafka ${propertiesFile}
+fi
+exec /etc/kafka/docker/run`
+
 /** Three listeners each: clients on the host, brokers among themselves, controllers. */
-function brokerEnvironments(ids: readonly number[], ports: readonly number[]): Record<string, string>[] {
+function brokerProperties(ids: readonly number[], ports: readonly number[]): Properties[] {
   const host = (id: number) => (ids.length === 1 ? 'localhost' : `kafka-${id}`)
   const voters = ids.map(id => `${id}@${host(id)}:9093`).join(',')
-  const clusterId = Buffer.from(randomUUID().replaceAll('-', '').slice(0, 16)).toString('base64url')
   return ids.map((id, i) => ({
-    ...toEnvironment(clusterProperties(ids.length === 3 ? 3 : 1)),
-    ...toEnvironment(
-      nodeProperties({
-        id,
-        voters,
-        between: 'INTERNAL',
-        listeners: {
-          PLAINTEXT: { bind: ':9092', announce: `127.0.0.1:${ports[i]}` },
-          INTERNAL: { bind: ':19092', announce: `${host(id)}:19092` },
-          CONTROLLER: { bind: ':9093' },
-        },
-        dataDir: '/tmp/socos-kafka',
-      }),
-    ),
-    CLUSTER_ID: clusterId,
-    KAFKA_HEAP_OPTS: '-Xms128m -Xmx512m',
-    KAFKA_JVM_PERFORMANCE_OPTS: '-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto',
+    ...clusterProperties(ids.length === 3 ? 3 : 1),
+    ...nodeProperties({
+      id,
+      voters,
+      between: 'INTERNAL',
+      listeners: {
+        PLAINTEXT: { bind: ':9092', announce: `127.0.0.1:${ports[i]}` },
+        INTERNAL: { bind: ':19092', announce: `${host(id)}:19092` },
+        CONTROLLER: { bind: ':9093' },
+      },
+      dataDir,
+    }),
   }))
+}
+
+function brokerSpec(
+  site: Site,
+  properties: Properties,
+  clusterId: string,
+): Pick<ContainerSpec, 'image' | 'stackId' | 'environment' | 'script' | 'files' | 'containerPort'> {
+  return {
+    image: site.images.kafka,
+    stackId: site.stackId,
+    environment: {
+      ...toEnvironment(properties),
+      CLUSTER_ID: clusterId,
+      KAFKA_HEAP_OPTS: '-Xms128m -Xmx512m',
+      KAFKA_JVM_PERFORMANCE_OPTS: '-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto',
+    },
+    script: startScript,
+    files: { [propertiesFile]: toPropertiesFile(properties) },
+    containerPort: 9092,
+  }
 }
 
 function brokerNode(engine: Engine, containerId: string, id: number, port: number): BrokerNode {
@@ -136,7 +152,6 @@ function brokerNode(engine: Engine, containerId: string, id: number, port: numbe
   return node
 }
 
-/** Ready: the broker itself sees `alive` brokers, and itself among them. */
 function brokerReady(
   engine: Engine,
   containerId: string,
@@ -144,11 +159,6 @@ function brokerReady(
   alive: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const check = async () => {
-    const view = await readMetadata(node.address, 2_000)
-    const listed = view.brokers.some(({ id }) => id === node.id)
-    return listed && view.brokers.length >= alive ? undefined : `it sees ${view.brokers.length} of ${alive} brokers`
-  }
-  const dead = () => engine.dead(containerId)
-  return untilReady(check, { what: `broker ${node.id}`, timeoutMs: readyTimeoutMs, signal, dead })
+  const limits = { what: `broker ${node.id}`, timeoutMs: readyTimeoutMs, signal, dead: () => engine.dead(containerId) }
+  return untilReady(() => brokerProblem(node, alive), limits)
 }

@@ -10,6 +10,8 @@ export interface Engine {
   readonly name: string
   /** Pulls what is not local. Gives why the image cannot be had, or undefined. */
   provideImage(image: string, say: (line: string) => void, signal: AbortSignal): Promise<string | undefined>
+  /** Containers and networks of all stacks, with the owners that claimed them. */
+  claimed(): Promise<Claimed[]>
   /** Removes what dead owners left; gives names for people. */
   sweep(): Promise<string[]>
   /** From here on everything labelled `stackId` dies with this process; the function given back removes it at once. */
@@ -26,10 +28,21 @@ export interface Engine {
   dead(id: string): Promise<string | undefined>
 }
 
+export interface Claimed {
+  readonly name: string
+  readonly owner: string
+  readonly createdSeconds: number
+  remove(): Promise<void>
+}
+
 export interface ContainerSpec {
   readonly image: string
   readonly stackId: string
   readonly environment: Readonly<Record<string, string>>
+  /** Instead of the image's own start: a script for `sh -c`. */
+  readonly script?: string
+  /** Text files to put into the container, by absolute path. */
+  readonly files?: Readonly<Record<string, string>>
   readonly containerPort: number
   /** On 127.0.0.1 of the host. */
   readonly port: number
@@ -96,6 +109,7 @@ function createEngine(testcontainers: Testcontainers, client: ContainerRuntimeCl
   return {
     name: `Docker ${client.info.containerRuntime.serverVersion}`,
     provideImage: (image, say, signal) => provideImage(testcontainers, client, { image, say, signal }),
+    claimed: () => claimed(dockerode),
     sweep: () => sweep(dockerode),
     claim: stackId => {
       const minder = watchOver('containers', stackId)
@@ -175,6 +189,9 @@ async function run(
     .withLabels(labels(spec.stackId))
     .withPullPolicy(testcontainers.PullPolicy.neverPull())
     .withWaitStrategy(testcontainers.Wait.forAll([])) // readiness is the caller's: it knows the protocol
+  if (spec.script !== undefined) wanted.withEntrypoint(['sh', '-c', spec.script])
+  const files = Object.entries(spec.files ?? {})
+  if (files.length > 0) wanted.withCopyContentToContainer(files.map(([target, content]) => ({ target, content })))
   if (spec.network !== undefined && spec.alias !== undefined) {
     wanted.withNetworkMode(spec.network).withNetworkAliases(spec.alias)
   }
@@ -213,23 +230,31 @@ async function removeContainer(dockerode: Dockerode, id: string): Promise<void> 
   await tolerate([404, 409], dockerode.getContainer(id).remove({ force: true, v: true }))
 }
 
-function isAbandoned(owner: string, createdSeconds: number): boolean {
-  const state = ownerState(owner)
-  return state === 'dead' || (state === 'elsewhere' && Date.now() / 1000 - createdSeconds > foreignAgeSeconds)
+async function claimed(dockerode: Dockerode): Promise<Claimed[]> {
+  const filters = { label: [ownerLabel] }
+  const containers = (await dockerode.listContainers({ all: true, filters })).map(found => ({
+    name: `container ${found.Id.slice(0, 12)} (${found.Image})`,
+    owner: found.Labels[ownerLabel] ?? '',
+    createdSeconds: found.Created,
+    remove: () => removeContainer(dockerode, found.Id),
+  }))
+  const networks = (await dockerode.listNetworks({ filters })).map(found => ({
+    name: `network ${found.Name}`,
+    owner: found.Labels?.[ownerLabel] ?? '',
+    createdSeconds: Date.parse(found.Created) / 1000,
+    remove: () => tolerate([403, 404], dockerode.getNetwork(found.Id).remove()),
+  }))
+  return [...containers, ...networks] // in this order: a network in use cannot be removed
 }
 
 async function sweep(dockerode: Dockerode): Promise<string[]> {
-  const filters = { label: [ownerLabel] }
   const swept: string[] = []
-  for (const found of await dockerode.listContainers({ all: true, filters })) {
-    if (!isAbandoned(found.Labels[ownerLabel] ?? '', found.Created)) continue
-    await removeContainer(dockerode, found.Id)
-    swept.push(`container ${found.Id.slice(0, 12)} (${found.Image})`)
-  }
-  for (const found of await dockerode.listNetworks({ filters })) {
-    if (!isAbandoned(found.Labels?.[ownerLabel] ?? '', Date.parse(found.Created) / 1000)) continue
-    await tolerate([403, 404], dockerode.getNetwork(found.Id).remove())
-    swept.push(`network ${found.Name}`)
+  for (const { name, owner, createdSeconds, remove } of await claimed(dockerode)) {
+    const state = ownerState(owner)
+    const ageSeconds = Date.now() / 1000 - createdSeconds
+    if (state === 'alive' || (state === 'elsewhere' && ageSeconds < foreignAgeSeconds)) continue
+    await remove()
+    swept.push(name)
   }
   return swept
 }

@@ -1,18 +1,15 @@
-import { execFile } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
 import type { Daemon } from './daemon.ts'
 import { createDaemon } from './daemon.ts'
 import { cacheFolder, fetchServers } from './jars.ts'
 import { findJava, usualJavaPlaces } from './java.ts'
 import { claimFolder, sweepFolders, watchOver } from './leftovers.ts'
 import { freePorts } from './ports.ts'
-import { readMetadata, registryStatus, untilReady } from './probe.ts'
-import { clusterProperties, nodeProperties, toPropertiesFile } from './settings.ts'
+import { brokerProblem, registryProblem, untilReady } from './probe.ts'
+import { clusterProperties, newClusterId, nodeProperties, toPropertiesFile } from './settings.ts'
 import type { Attempt, BrokerNode, RungRequest, Stack } from './stack.ts'
-import { together } from './together.ts'
+import { onceOnly, together } from './together.ts'
 import versions from './versions.json' with { type: 'json' }
 
 const readyTimeoutMs = 120_000
@@ -26,7 +23,6 @@ interface Site {
   readonly registryJar: string
   readonly folder: string
   readonly env: RungRequest['env']
-  readonly signal: AbortSignal
 }
 
 /** Brokers and registry as plain processes in a temp folder that is deleted with them. */
@@ -53,11 +49,10 @@ export async function startOnJvm(request: RungRequest): Promise<Attempt> {
   say(
     `starting Kafka ${versions.kafka} and Apicurio Registry ${versions.apicurio} on Java ${java.major} (${java.java})`,
   )
-  const site: Site = { ...servers, java: java.java, folder, env, signal }
-  const running = await startServers(site, request.brokers, undo)
+  const site: Site = { ...servers, java: java.java, folder, env }
+  const running = await startServers(site, request.brokers, signal, undo)
 
-  const undoLater = undo.move()
-  const stop = () => undoLater.disposeAsync()
+  const stop = onceOnly(undo.move())
   const stack: Stack = {
     kind: 'jvm',
     label: `Kafka ${versions.kafka} on Java ${java.major}`,
@@ -71,6 +66,7 @@ export async function startOnJvm(request: RungRequest): Promise<Attempt> {
 async function startServers(
   site: Site,
   count: 1 | 3,
+  signal: AbortSignal,
   undo: AsyncDisposableStack,
 ): Promise<Pick<Stack, 'brokers' | 'nodes' | 'registryUrl'>> {
   const ids = Array.from({ length: count }, (_, i) => i + 1)
@@ -86,9 +82,9 @@ async function startServers(
   const daemons = [registry, ...brokers.map(({ daemon }) => daemon)]
   undo.defer(async () => void (await Promise.all(daemons.map(daemon => daemon.kill()))))
 
-  await together(site.signal, [
+  await together(signal, [
     async signal => {
-      await format({ ...site, signal }, configs)
+      await format(site, configs, signal)
       await together(
         signal,
         brokers.map(broker => async signal => {
@@ -99,10 +95,8 @@ async function startServers(
     },
     async signal => {
       await registry.start()
-      await ready(signal, registry, 'the schema registry', async () => {
-        const status = await registryStatus(registryUrl, 2_000)
-        return status === 200 ? undefined : `GET ${registryUrl}/subjects answers ${status}`
-      })
+      const limits = { what: 'the schema registry', timeoutMs: readyTimeoutMs, signal, dead: () => registry.dead() }
+      await untilReady(() => registryProblem(registryUrl), limits)
     },
   ])
   const nodes = brokers.map(
@@ -156,21 +150,18 @@ appender.out.layout.pattern = %d %p %m (%c)%n
 `
 
 /** KRaft never formats by itself; every node of a cluster needs the same cluster id. */
-async function format(site: Site, configs: readonly string[]): Promise<void> {
-  // 16 bytes that begin with a hex digit: base64 of anything else may begin with a dash
-  const clusterId = Buffer.from(randomUUID().replaceAll('-', '').slice(0, 16)).toString('base64url')
-  const java = ['-Xmx128m', ...jvmFlags, ...classpath(site), 'kafka.tools.StorageTool', 'format']
-  await Promise.all(
-    configs.map(config =>
-      promisify(execFile)(site.java, [...java, `--cluster-id=${clusterId}`, `--config=${config}`], {
-        cwd: site.folder,
-        signal: site.signal,
-        timeout: readyTimeoutMs,
-      }).catch((error: unknown) => {
-        site.signal.throwIfAborted()
-        throw error
-      }),
-    ),
+async function format(site: Site, configs: readonly string[], signal: AbortSignal): Promise<void> {
+  const clusterId = newClusterId()
+  const tool = ['-Xmx128m', ...jvmFlags, ...classpath(site), 'kafka.tools.StorageTool', 'format']
+  await together(
+    signal,
+    configs.map((config, i) => async signal => {
+      const args = [...tool, `--cluster-id=${clusterId}`, `--config=${config}`]
+      const { java: command, folder, env } = site
+      const formatting = createDaemon({ name: `format-${i + 1}`, command, args, folder, env })
+      await formatting.start()
+      await formatting.finish(signal)
+    }),
   )
 }
 
@@ -214,24 +205,11 @@ function registryDaemon(site: Site, port: number): Daemon {
   })
 }
 
-/** Ready: the broker itself sees `alive` brokers, and itself among them. */
 function brokerReady(
   broker: { id: number; address: string; daemon: Daemon },
   alive: number,
   signal: AbortSignal,
 ): Promise<void> {
-  return ready(signal, broker.daemon, `broker ${broker.id}`, async () => {
-    const view = await readMetadata(broker.address, 2_000)
-    const listed = view.brokers.some(({ id }) => id === broker.id)
-    return listed && view.brokers.length >= alive ? undefined : `it sees ${view.brokers.length} of ${alive} brokers`
-  })
-}
-
-async function ready(
-  signal: AbortSignal,
-  daemon: Daemon,
-  what: string,
-  check: () => Promise<string | undefined>,
-): Promise<void> {
-  await untilReady(check, { what, timeoutMs: readyTimeoutMs, signal, dead: () => daemon.dead() })
+  const limits = { what: `broker ${broker.id}`, timeoutMs: readyTimeoutMs, signal, dead: () => broker.daemon.dead() }
+  return untilReady(() => brokerProblem(broker, alive), limits)
 }

@@ -11,6 +11,7 @@ export interface ClusterView {
   readonly brokers: readonly { readonly id: number; readonly address: string }[]
 }
 
+const checkTimeoutMs = 2_000
 const maxResponseBytes = 65_536
 const correlationId = 0x50_0c_05
 
@@ -113,6 +114,22 @@ export async function registryStatus(registryUrl: string, timeoutMs: number): Pr
   const response = await fetch(url, { headers, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) })
   await response.body?.cancel()
   return response.status
+}
+
+/** Undefined when broker `id` itself sees `alive` brokers and is one of them; else why it is not ready. */
+export async function brokerProblem(
+  broker: { id: number; address: string },
+  alive: number,
+): Promise<string | undefined> {
+  const view = await readMetadata(broker.address, checkTimeoutMs)
+  const listed = view.brokers.some(({ id }) => id === broker.id)
+  return listed && view.brokers.length >= alive ? undefined : `it sees ${view.brokers.length} of ${alive} brokers`
+}
+
+/** Undefined when the registry answers. */
+export async function registryProblem(registryUrl: string): Promise<string | undefined> {
+  const status = await registryStatus(registryUrl, checkTimeoutMs)
+  return status === 200 ? undefined : `GET ${registryUrl}/subjects answers ${status}`
 }
 
 /**

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+
 /** Broker settings that are the same in a container and as a plain process. */
 
 export type Properties = Readonly<Record<string, string>>
@@ -67,6 +69,11 @@ export function nodeProperties(endpoints: Endpoints): Properties {
     'listener.security.protocol.map': listeners.map(([name]) => `${name}:PLAINTEXT`).join(','),
     'log.dirs': endpoints.dataDir,
   }
+}
+
+/** 16 bytes in base64url that begin with a hex digit's letter: any others may begin with a dash, an option to the tools. */
+export function newClusterId(): string {
+  return Buffer.from(randomUUID().replaceAll('-', '').slice(0, 16)).toString('base64url')
 }
 
 /** The form of Apache's image: `a.b-c_d` is KAFKA_A_B___C__D. */

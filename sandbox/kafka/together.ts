@@ -19,3 +19,9 @@ export async function together(
   )
   either.throwIfAborted()
 }
+
+/** Disposes of everything on the first call; each call resolves when that is done. */
+export function onceOnly(undo: AsyncDisposableStack): () => Promise<void> {
+  let done: Promise<void> | undefined
+  return () => (done ??= undo.disposeAsync())
+}

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readItems, readRefusal } from '../../consumers/engine/answer.ts'
 import { plainText } from '../../consumers/engine/plain-text.ts'
@@ -57,7 +57,15 @@ describe('a 2xx answer', () => {
     [true, 'again'],
     [undefined, 'again'],
   ])('item status %s means %s', (status, kind) => {
-    expect(fatesOf(['a', 'other'], [{ id: 'a', status }, { id: 'other', status: 200 }])).toEqual([kind, 'accepted'])
+    expect(
+      fatesOf(
+        ['a', 'other'],
+        [
+          { id: 'a', status },
+          { id: 'other', status: 200 },
+        ],
+      ),
+    ).toEqual([kind, 'accepted'])
   })
 
   test('that leaves an item out has not delivered it', () => {
@@ -71,7 +79,15 @@ describe('a 2xx answer', () => {
   })
 
   test('that repeats itself counts once; one that contradicts itself counts as no answer, however often', () => {
-    expect(fatesOf(['a'], [{ id: 'a', status: 200 }, { id: 'a', status: 202 }])).toEqual(['accepted'])
+    expect(
+      fatesOf(
+        ['a'],
+        [
+          { id: 'a', status: 200 },
+          { id: 'a', status: 202 },
+        ],
+      ),
+    ).toEqual(['accepted'])
     const torn = [
       { id: 'a', status: 200 },
       { id: 'a', status: 400 },

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { buildBody, ENVELOPE_BYTES } from '../../consumers/engine/body.ts'
 import { type EngineItem, itemBytes, itemId } from '../../consumers/engine/item.ts'
@@ -62,7 +62,9 @@ describe('the body', () => {
   })
 
   test('keeps hostile names, ids and reasons inside their strings and inside UTF-8', () => {
-    const nasty = fc.string({ unit: fc.oneof(fc.constantFrom('"', '\\', '\0', '\r', '\u2028', '\ud800', '\udc00', '}'), fc.string()) })
+    const nasty = fc.string({
+      unit: fc.oneof(fc.constantFrom('"', '\\', '\0', '\r', '\u2028', '\ud800', '\udc00', '}'), fc.string()),
+    })
     fc.assert(
       fc.property(nasty, nasty, nasty, (alertId, reason, by) => {
         const [first, second] = parse([{ ...item(1), alertId, replay: { id: 'r', reason, by } }, item(2)])
@@ -85,7 +87,7 @@ describe('the body', () => {
     expect(buildBody(items(3))).toEqual(buildBody(batch))
     const others: EngineItem[][] = [
       items(2),
-      [...batch].reverse(),
+      batch.toReversed(),
       [...batch.slice(0, 2), item(2, '{"id":"other"}')],
       [...batch.slice(0, 2), { ...item(2), observedAtMs: 5 }],
       [...batch.slice(0, 2), { ...item(2), tenantJson: Buffer.from('{"id":"t"}') }],
@@ -96,7 +98,10 @@ describe('the body', () => {
   })
 
   test('takes a time that no calendar knows as the nearest one that can be written', () => {
-    const times = [Number.NaN, 1e300, -1e300, Number.POSITIVE_INFINITY].map(observedAtMs => ({ ...item(1), observedAtMs }))
+    const times = [Number.NaN, 1e300, -1e300, Number.POSITIVE_INFINITY].map(observedAtMs => ({
+      ...item(1),
+      observedAtMs,
+    }))
     expect(parse(times).map(each => each['observedAt'])).toEqual([
       '1970-01-01T00:00:00.000Z',
       '+275760-09-13T00:00:00.000Z',

@@ -1,5 +1,5 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import { createHash } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { EngineAnswer, ItemAnswer } from '../../consumers/engine/answer.ts'
 import type { Engine } from '../../consumers/engine/client.ts'
 import { type EngineItem, itemId } from '../../consumers/engine/item.ts'

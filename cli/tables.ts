@@ -1,0 +1,60 @@
+import type { Codec } from '../platform/avro/codec.ts'
+import { decodeLearning } from '../platform/avro/codec.ts'
+import type { LogRecord } from '../platform/kafka/queue.ts'
+import type { TopicName } from '../schemas/topics.ts'
+import { topicSpec } from '../schemas/topics.ts'
+import type { Connection } from './connect.ts'
+import { eachOf } from './connect.ts'
+
+const LANES_AT_ONCE = 12
+
+/** First and next offset of every partition. */
+export async function offsetsOf(
+  connection: Connection,
+  name: TopicName,
+): Promise<ReadonlyMap<number, { readonly low: number; readonly high: number }>> {
+  const parts = await (await connection.admin()).fetchTopicOffsets(connection.topic(name))
+  return new Map(parts.map(part => [part.partition, { low: Number(part.low), high: Number(part.high) }]))
+}
+
+/** Every record of a topic (or of its given lanes), lane by lane in offset order. */
+export async function scan(
+  connection: Connection,
+  name: TopicName,
+  visit: (record: LogRecord, lane: number) => Promise<void> | void,
+  from: (lane: number, low: number) => number = (_, low) => low,
+  only?: ReadonlySet<number>,
+): Promise<void> {
+  const reader = await connection.reader()
+  const offsets = await offsetsOf(connection, name)
+  const lanes = [...offsets].filter(([lane]) => only === undefined || only.has(lane))
+  await eachOf(lanes, LANES_AT_ONCE, async ([lane, { low, high }]) => {
+    for await (const batch of reader.read(connection.topic(name), lane, from(lane, low), high)) {
+      for (const record of batch) await visit(record, lane)
+    }
+  })
+}
+
+/** A compacted topic as the map it stands for; records that cannot be read are told and left out. */
+export async function readTable<T>(
+  connection: Connection,
+  name: TopicName,
+  say: (text: string) => void,
+  wanted: (key: string) => boolean = () => true,
+): Promise<Map<string, T>> {
+  if (!topicSpec(name).cleanup.includes('compact')) throw new Error(`${name} is not a table`)
+  const codec: Codec<T> = await connection.codec<T>(name)
+  const table = new Map<string, T>()
+  await scan(connection, name, async (record, lane) => {
+    const key = record.key?.toString() ?? ''
+    if (!wanted(key)) return
+    if (record.value === null) {
+      table.delete(key)
+      return
+    }
+    const decoded = await decodeLearning(codec, record.value)
+    if (decoded.kind === 'value') table.set(key, decoded.value)
+    else say(`${connection.topic(name)}[${lane}] offset ${record.offset} cannot be read: ${decoded.detail}\n`)
+  })
+  return table
+}

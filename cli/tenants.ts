@@ -1,0 +1,137 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
+import type { TenantSpec } from '../platform/tenants-file.ts'
+import { parseTenantsFile } from '../platform/tenants-file.ts'
+import { laneOf } from '../platform/kafka/lane-of.ts'
+import { systemClock } from '../platform/clock.ts'
+import type { Tenant } from '../schemas/types.ts'
+import type { Connection } from './connect.ts'
+import { settingsOf, withConnection } from './connect.ts'
+import type { Format, Io } from './io.ts'
+import { EXIT, printRows, Refusal } from './io.ts'
+import { readTable } from './tables.ts'
+
+const NEEDS = ['kafkaBrokers', 'schemaRegistryUrl'] as const
+
+/** Upserts every tenant of the file; leaves out nobody's, removes nobody. The whole file or nothing. */
+export async function applyTenants(io: Io, file: string, options: { readonly dryRun: boolean }): Promise<number> {
+  const wanted = readFile(io, file)
+  return withConnection(io, [...NEEDS, 'secretsDir'], async connection => {
+    const known = await readTable<Tenant>(connection, 'tenants', io.say)
+    const changes = wanted.flatMap(spec => {
+      const before = known.get(spec.tenantId)
+      const next = tenantOf(spec)
+      const kind = !before ? 'added' : before.state !== 'active' ? 'brought back' : sameTenant(before, next) ? null : 'changed'
+      return kind === null ? [] : [{ kind, next }]
+    })
+    if (!options.dryRun) await writeTenants(connection, changes.map(({ next }) => next))
+    const unchanged = wanted.length - changes.length
+    for (const { kind, next } of changes) io.say(`${options.dryRun ? 'would be ' : ''}${kind}: ${next.tenantId} ${next.name}\n`)
+    io.out(`${changes.length} of ${wanted.length} tenants ${options.dryRun ? 'would change' : 'applied'}, ${unchanged} unchanged\n`)
+    return EXIT.ok
+  })
+}
+
+export function listTenants(io: Io, format: Format): Promise<number> {
+  return withConnection(io, NEEDS, async connection => {
+    const known = await readTable<Tenant>(connection, 'tenants', io.say)
+    const rows = [...known.values()]
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      .map(tenant => ({
+        tenantId: tenant.tenantId,
+        name: tenant.name,
+        state: tenant.state,
+        cloud: tenant.cloud,
+        source: tenant.source,
+        clientId: tenant.clientId,
+        credential: { [tenant.credentialKind]: tenant.credentialFile },
+        credentialExpires: tenant.credentialExpires,
+        intervalSeconds: tenant.intervalSeconds,
+        lookbackHours: tenant.lookbackHours,
+        metadata: JSON.parse(tenant.metadataJson.toString()) as unknown,
+        changedAt: new Date(tenant.changedAt).toISOString(),
+      }))
+    printRows(io, format, rows, [
+      { title: 'TENANT', of: row => row.tenantId },
+      { title: 'NAME', of: row => row.name },
+      { title: 'STATE', of: row => row.state },
+      { title: 'CLOUD', of: row => row.cloud },
+      { title: 'SOURCE', of: row => row.source },
+      { title: 'EXPIRES', of: row => row.credentialExpires },
+      { title: 'CHANGED', of: row => row.changedAt },
+    ])
+    return EXIT.ok
+  })
+}
+
+/** Off-boards: polling stops, alerts on the way are parked as off-boarded, counts stay. */
+export function removeTenants(io: Io, tenantIds: readonly string[], options: { readonly dryRun: boolean }): Promise<number> {
+  return withConnection(io, NEEDS, async connection => {
+    const known = await readTable<Tenant>(connection, 'tenants', io.say)
+    const wanted = tenantIds.map(id => id.toLowerCase())
+    const unknown = wanted.filter(id => !known.has(id))
+    if (unknown.length > 0) throw new Refusal(`No such tenant: ${unknown.join(', ')}. See \`socos tenants list\`.`, EXIT.notFound)
+    const leaving = wanted.flatMap(id => {
+      const tenant = known.get(id)
+      return tenant && tenant.state === 'active' ? [tenant] : []
+    })
+    for (const { tenantId, name } of leaving) io.say(`${options.dryRun ? 'would be removed' : 'removed'}: ${tenantId} ${name}\n`)
+    if (!options.dryRun) {
+      const nowMs = systemClock.now()
+      await writeTenants(connection, leaving.map(tenant => ({ ...tenant, state: 'off-boarded', changedAt: nowMs })))
+    }
+    io.out(`${leaving.length} tenants ${options.dryRun ? 'would be removed' : 'removed'}\n`)
+    return EXIT.ok
+  })
+}
+
+function readFile(io: Io, file: string): readonly TenantSpec[] {
+  const { secretsDir } = settingsOf(io, ['secretsDir'])
+  let content: Buffer
+  try {
+    content = readFileSync(file === '-' ? 0 : file)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Refusal(`The tenants file cannot be read: ${reason}`, EXIT.usage)
+  }
+  const read = parseTenantsFile(content, { secretsDir: secretsDir ?? '.', exists: existsSync })
+  if (read.kind === 'bad') {
+    const problems = read.problems.map(problem => `  ${problem}`).join('\n')
+    throw new Refusal(`${file} is refused as a whole, nothing was applied:\n${problems}`, EXIT.usage)
+  }
+  return read.tenants
+}
+
+async function writeTenants(connection: Connection, tenants: readonly Tenant[]): Promise<void> {
+  if (tenants.length === 0) return
+  const codec = await connection.codec<Tenant>('tenants')
+  const publisher = await connection.publisher()
+  const lanes = await connection.lanes()
+  const byLane = Map.groupBy(tenants, ({ tenantId }) => laneOf(tenantId, lanes))
+  for (const [lane, group] of byLane) {
+    const records = group.map(tenant => ({ key: tenant.tenantId, value: codec.encode(tenant) }))
+    await publisher.append(connection.topic('tenants'), lane, records)
+  }
+}
+
+function tenantOf(spec: TenantSpec): Tenant {
+  return {
+    tenantId: spec.tenantId,
+    clientId: spec.clientId,
+    name: spec.name,
+    cloud: spec.cloud,
+    source: spec.source,
+    credentialKind: spec.credential.kind,
+    credentialFile: spec.credential.file,
+    credentialExpires: spec.credentialExpires,
+    intervalSeconds: spec.intervalSeconds,
+    lookbackHours: spec.lookbackHours,
+    metadataJson: Buffer.from(JSON.stringify(spec.metadata)),
+    state: 'active',
+    changedAt: systemClock.now(),
+  }
+}
+
+function sameTenant(a: Tenant, b: Tenant): boolean {
+  return isDeepStrictEqual({ ...a, changedAt: 0 }, { ...b, changedAt: 0 })
+}

@@ -1,0 +1,252 @@
+import { readFileSync } from 'node:fs'
+import type { TopicName } from '../schemas/topics.ts'
+import { TOPICS, topicConfig, topicSpec } from '../schemas/topics.ts'
+import type { AvroSchema as Schema, Codec } from './avro/codec.ts'
+import { openCodec } from './avro/codec.ts'
+import type { RegistryAccess, SchemaLookup } from './avro/registry.ts'
+import { registryLookup } from './avro/registry.ts'
+import type { Clock } from './clock.ts'
+import { systemClock, systemRandom } from './clock.ts'
+import type { Check, Health } from './health.ts'
+import { startHealth } from './health.ts'
+import type { KafkaAccess } from './kafka/client.ts'
+import { kafkaClient } from './kafka/client.ts'
+import type { Admin, KafkaClient, SASLOptions } from './kafka/kafkajs.ts'
+import type { Publisher } from './kafka/producer.ts'
+import { openPublisher } from './kafka/producer.ts'
+import type { WantedTopic } from './kafka/topics.ts'
+import { diffTopics } from './kafka/topics.ts'
+import type { Log } from './log.ts'
+import { createLog } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { createMetrics } from './metrics.ts'
+import { retry, TransientError } from './retry.ts'
+import { processEnvironment, readSettings } from './settings.ts'
+import type { Role, Settings } from './settings-table.ts'
+import type { Releaser, Shutdown } from './shutdown.ts'
+import { installShutdown } from './shutdown.ts'
+
+/** What every worker needs, opened in order and released in reverse. */
+export interface Worker<R extends 'poller' | 'forwarder'> {
+  readonly settings: Settings<R>
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly clock: Clock
+  readonly shutdown: Shutdown
+  /** Partitions of every topic keyed by tenant. */
+  readonly lanes: number
+  readonly publisher: Publisher
+  /** A client of its own for a consumer group. */
+  kafka(): KafkaClient
+  topic(name: TopicName): string
+  group(name: string): string
+  codec<T>(name: TopicName): Promise<Codec<T>>
+  /** Released before what was opened earlier. */
+  releaseFirst(name: string, release: () => Promise<void> | void): void
+  /** From here on the worker is started; `ready` and `live` say how it is. */
+  started(checks: { readonly ready: Check; readonly live: Check }): void
+}
+
+type Connection = Settings<Role>
+type HealthSettings = Pick<Settings<'forwarder'>, 'httpHost' | 'httpPort'>
+
+const START_PATIENCE = { attempts: 8, firstMs: 500, maxMs: 5_000 }
+
+/** Exits with words when the settings, the topics or the schemas are not as they must be. */
+export async function openWorker<R extends 'poller' | 'forwarder'>(role: R): Promise<Worker<R>> {
+  const read = readSettings({ env: processEnvironment(), readFile: path => readFileSync(path, 'utf8') }, role)
+  if (read.kind === 'bad') {
+    for (const problem of read.problems) process.stderr.write(`${role}: ${problem}\n`)
+    process.exit(2)
+  }
+  const settings = read.settings as unknown as Settings<R>
+  const common = read.settings as unknown as Connection
+  const log = createLog({ level: common.logLevel, service: role })
+  for (const warning of read.warnings) log.warn(warning)
+  const metrics = createMetrics()
+  const releasers: Releaser[] = []
+  const shutdown = installShutdown({ log, releasers })
+  const health = await openHealth(read.settings as unknown as HealthSettings, metrics)
+  releasers.unshift({ name: 'health', release: () => health.server.close() })
+
+  try {
+    const access = kafkaAccess(common)
+    const kafka = (): KafkaClient => kafkaClient(access, log)
+    const topic = (name: TopicName): string => common.topicPrefix + name
+    const lanes = await patiently(() => checkTopics(kafka(), topic), log, shutdown.signal)
+    const registry = registryLookup(registryAccess(common), systemClock)
+    const publisher = await patiently(() => publish(kafka(), metrics), log, shutdown.signal)
+    releasers.unshift({ name: 'kafka producer', release: () => publisher.close() })
+    return {
+      settings,
+      log,
+      metrics,
+      clock: systemClock,
+      shutdown,
+      lanes,
+      publisher,
+      kafka,
+      topic,
+      group: name => common.topicPrefix + name,
+      codec: name => patiently(() => codecFor(name, topic, registry), log, shutdown.signal),
+      releaseFirst: (name, release) => void releasers.unshift({ name, release }),
+      started: checks => health.started(checks),
+    }
+  } catch (error) {
+    refuse(log, error)
+  }
+}
+
+/** A mistake of the operator's is said in words; the exit code tells Kubernetes to try again. */
+export function refuse(log: Log, error: unknown): never {
+  const words = error instanceof Error ? error.message : String(error)
+  log.error(`not started: ${words}`)
+  process.exit(1)
+}
+
+/** Opens the codec of a topic's value by TopicNameStrategy. Rejects in words when the schema is not registered. */
+export async function codecFor<T>(
+  name: TopicName,
+  topic: (name: TopicName) => string,
+  registry: SchemaLookup,
+): Promise<Codec<T>> {
+  return openCodec<T>(`${topic(name)}-value`, avroSchema(name), registry, systemClock)
+}
+
+/** The schema file of a topic's value. */
+export function avroSchema(name: TopicName): Schema {
+  const file = new URL(`../schemas/${topicSpec(name).schema}.avsc`, import.meta.url)
+  return JSON.parse(readFileSync(file, 'utf8')) as Schema
+}
+
+/** The topic table as it must stand in the cluster. */
+export function wantedTopics(topic: (name: TopicName) => string, lanes: number): readonly WantedTopic[] {
+  return TOPICS.map(spec => ({
+    topic: topic(spec.name),
+    partitions: spec.partitions === 'lanes' ? lanes : spec.partitions,
+    config: topicConfig(spec),
+  }))
+}
+
+/** How many lanes the deployment has: the partitions of the alerts topic, which all others must share. */
+export async function laneCount(admin: Admin, alertsTopic: string): Promise<number> {
+  const existing = await admin.listTopics()
+  if (!existing.includes(alertsTopic)) {
+    throw new Error(`Topic ${alertsTopic} does not exist. Run \`npx socos topics apply\`, or set TOPIC_PREFIX.`)
+  }
+  const metadata = await admin.fetchTopicMetadata({ topics: [alertsTopic] })
+  return metadata.topics[0]?.partitions.length ?? 0
+}
+
+export function kafkaAccess(settings: Connection): KafkaAccess {
+  const file = (path: string | null): string | undefined => (path === null ? undefined : readFileSync(path, 'utf8'))
+  const ca = file(settings.kafkaTlsCaFile)
+  const cert = file(settings.kafkaTlsCertFile)
+  const key = file(settings.kafkaTlsKeyFile)
+  const { kafkaTlsServername: servername } = settings
+  return {
+    brokers: settings.kafkaBrokers ?? [],
+    clientId: settings.kafkaClientId,
+    tls: settings.kafkaTlsEnabled
+      ? {
+          ...(ca === undefined ? {} : { ca }),
+          ...(cert === undefined ? {} : { cert }),
+          ...(key === undefined ? {} : { key }),
+          ...(servername === null ? {} : { servername }),
+        }
+      : null,
+    sasl: saslOf(settings),
+  }
+}
+
+function saslOf(settings: Connection): SASLOptions | null {
+  const { kafkaSaslMechanism: mechanism, kafkaSaslUsername, kafkaSaslPassword, kafkaSaslOauthTokenFile } = settings
+  switch (mechanism) {
+    case null:
+      return null
+    case 'oauthbearer':
+      return {
+        mechanism,
+        oauthBearerProvider: async () => ({ value: readFileSync(kafkaSaslOauthTokenFile ?? '', 'utf8').trim() }),
+      }
+    case 'plain':
+    case 'scram-sha-256':
+    case 'scram-sha-512':
+      return { mechanism, username: kafkaSaslUsername ?? '', password: kafkaSaslPassword ?? '' }
+  }
+}
+
+export function registryAccess(settings: Connection): RegistryAccess {
+  const { schemaRegistryUsername, schemaRegistryPassword, schemaRegistryToken, schemaRegistryCaFile } = settings
+  return {
+    url: settings.schemaRegistryUrl ?? '',
+    ...(schemaRegistryUsername === null ? {} : { username: schemaRegistryUsername }),
+    ...(schemaRegistryPassword === null ? {} : { password: schemaRegistryPassword }),
+    ...(schemaRegistryToken === null ? {} : { token: schemaRegistryToken }),
+    ...(schemaRegistryCaFile === null ? {} : { caFile: schemaRegistryCaFile }),
+  }
+}
+
+/** A dependency that comes up a little later than the worker is no reason to die; one that stays away is. */
+async function patiently<T>(task: () => Promise<T>, log: Log, signal: AbortSignal): Promise<T> {
+  return retry(
+    async attempt => {
+      try {
+        return await task()
+      } catch (error) {
+        if (!isConnection(error)) throw error
+        const reason = error instanceof Error ? error.message : String(error)
+        log.warn('a dependency is not there yet', { attempt, reason })
+        throw error instanceof TransientError ? error : new TransientError(reason, { cause: error })
+      }
+    },
+    START_PATIENCE,
+    { clock: systemClock, random: systemRandom, signal },
+  )
+}
+
+function isConnection(error: unknown): boolean {
+  return error instanceof TransientError || (error instanceof Error && /^KafkaJS(Connection|NumberOfRetries|Broker|Request)/.test(error.name))
+}
+
+/** Refuses topics that would lose state or history, each difference named. */
+async function checkTopics(client: KafkaClient, topic: (name: TopicName) => string): Promise<number> {
+  const admin = client.admin({ retry: { retries: 2, initialRetryTime: 200 } })
+  await admin.connect()
+  try {
+    const lanes = await laneCount(admin, topic('alerts'))
+    const fatal = (await diffTopics(admin, wantedTopics(topic, lanes))).filter(difference => difference.fatal)
+    if (fatal.length > 0) {
+      const list = fatal.map(({ topic: name, what }) => `topic ${name} ${what}`).join('; ')
+      throw new Error(`The topics are not as they must be: ${list}. See \`npx socos topics check\`.`)
+    }
+    return lanes
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+function publish(client: KafkaClient, metrics: Metrics): ReturnType<typeof openPublisher> {
+  return openPublisher(client, (_topic, durationMs) =>
+    metrics.observe('kafka_send_duration_seconds', {}, durationMs / 1000),
+  )
+}
+
+async function openHealth(
+  settings: HealthSettings,
+  metrics: Metrics,
+): Promise<{ server: Health; started(checks: { ready: Check; live: Check }): void }> {
+  let current: { ready: Check; live: Check } | null = null
+  const waiting = { ok: false, detail: 'starting' }
+  const server = await startHealth({
+    host: settings.httpHost,
+    port: settings.httpPort,
+    scrape: () => metrics.scrape(),
+    checks: {
+      live: { loop: () => current?.live() ?? { ok: true, detail: 'starting' } },
+      ready: { lanes: () => current?.ready() ?? waiting },
+      started: { worker: () => (current ? { ok: true, detail: 'started' } : waiting) },
+    },
+  })
+  return { server, started: checks => (current = checks) }
+}

@@ -1,0 +1,71 @@
+import type { Checkpoint } from '../schemas/types.ts'
+import type { Progress, TurnEnd } from './poll.ts'
+
+/** What a turn did, as numbers. */
+export interface Tally {
+  listed: number
+  published: number
+  quarantined: number
+}
+
+/**
+ * The receipt of a turn. It says what was polled and what came of it, so that "nothing new" and "not polled" never look
+ * alike.
+ */
+export function checkpointAfter(
+  before: Checkpoint | undefined,
+  turn: { readonly tenantId: string; readonly source: string; readonly end: TurnEnd; readonly progress: Progress | null },
+  tally: Readonly<Tally>,
+  nowMs: number,
+): Checkpoint {
+  const { end, progress, tenantId, source } = turn
+  const sameSource = before?.source === source
+  const problem = problemOf(end)
+  const state = stateOf(end, progress)
+  const continues = before?.problemSince !== null && before?.state === state
+  return {
+    tenantId,
+    source,
+    watermark: progress?.watermark ?? '',
+    backfillNext: progress?.backfill?.next ?? null,
+    backfillUntil: progress?.backfill?.until ?? null,
+    state,
+    problem,
+    problemSince: problem === null ? null : continues ? (before?.problemSince ?? nowMs) : nowMs,
+    polledAt: nowMs,
+    succeededAt: end.kind === 'ok' ? nowMs : sameSource ? (before?.succeededAt ?? null) : null,
+    listed: tally.listed,
+    published: tally.published,
+    publishedTotal: (before?.publishedTotal ?? 0) + tally.published,
+    quarantinedTotal: (before?.quarantinedTotal ?? 0) + tally.quarantined,
+    partialProviders: end.kind === 'partial' ? end.providers : [],
+    gaps: progress?.gaps ?? [],
+    sweep: before?.sweep ?? null,
+  }
+}
+
+function stateOf(end: TurnEnd, progress: Progress | null): string {
+  switch (end.kind) {
+    case 'ok':
+      return progress?.backfill ? 'catching-up' : 'ok'
+    case 'partial':
+    case 'throttled':
+    case 'unavailable':
+    case 'needs-attention':
+      return end.kind
+  }
+}
+
+function problemOf(end: TurnEnd): string | null {
+  switch (end.kind) {
+    case 'ok':
+      return null
+    case 'partial':
+      return `No answer from ${end.providers.join(', ')}`
+    case 'throttled':
+    case 'unavailable':
+      return end.detail
+    case 'needs-attention':
+      return `${end.problem.words} [${end.problem.code}]`
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * The read-only client of Microsoft Graph's alert lists. It can send GET to one list of one host, and nothing else;
+ * what went wrong is a value in words (problems.ts), and only the caller's own signal is ever thrown.
+ */
+import { Agent, type Dispatcher } from 'undici'
+
+import type { Clock, Random } from '../../platform/clock.ts'
+import { endpoints, type TenantAccess } from './clouds.ts'
+import { credentialVersion } from './credentials.ts'
+import { createGet, createPostForm } from './exchange.ts'
+import { type Ask, answerFrom, headersFor, type PageAnswer, targetOf } from './pages.ts'
+import { type Trouble, unavailable } from './problems.ts'
+import { httpDateMs } from './retry-after.ts'
+import { SLICE_LIMITS, type SliceLimits } from './slice.ts'
+import type { Grant } from './token-request.ts'
+import { createTokens } from './tokens.ts'
+
+export type { Ask, PageAnswer } from './pages.ts'
+export type { Problem, Trouble } from './problems.ts'
+export type { SlicedAlert } from './slice.ts'
+export type { ProviderWarning } from './warnings.ts'
+
+export interface Graph {
+  /**
+   * Graph's clock: its last Date header (before the first page: Entra's), moved on by our clock. Gets a token if needed.
+   * Rounded down to a second by the header, and older by the way here, so it is never ahead of Graph.
+   */
+  now(access: TenantAccess, signal: AbortSignal): Promise<{ readonly kind: 'time'; readonly epochMs: number } | Trouble>
+  /**
+   * One page. One request to Graph; a second one only if the first met a 401, at most one in 30 s a tenant.
+   * Never throws for what the network, Entra or Graph did; throws only the signal's reason.
+   */
+  page(access: TenantAccess, ask: Ask, signal: AbortSignal): Promise<PageAnswer>
+  /** Changes when the tenant's credential file does: a tenant that needs attention may then be tried at once. */
+  credentialVersion(access: TenantAccess): Promise<string>
+  /** What the tenant's last token says it may do, for warnings about needless write permissions; null: not known. */
+  grant(tenantId: string): Grant | null
+  /** Drops token and clock: the tenant changed, or its lane was lost. */
+  forget(tenantId: string): void
+}
+
+export interface GraphLimits {
+  readonly tokenDeadlineMs: number
+  readonly maxTokenBytes: number
+  /** For the whole page, from the first byte sent to the last byte read. */
+  readonly pageDeadlineMs: number
+  readonly connectTimeoutMs: number
+  readonly slice: SliceLimits
+}
+
+const LIMITS: GraphLimits = {
+  tokenDeadlineMs: 15_000,
+  maxTokenBytes: 1024 * 1024,
+  pageDeadlineMs: 60_000,
+  connectTimeoutMs: 10_000,
+  slice: SLICE_LIMITS,
+}
+
+export interface GraphDeps {
+  /** One plain-http simulator for login and Graph of all tenants; null in production. */
+  readonly sandboxUrl: URL | null
+  readonly secretsDir: string
+  readonly clock: Clock
+  readonly random: Random
+  /** Given: used and left open (a proxy, a mock). Absent: an own pool, closed on dispose. */
+  readonly dispatcher?: Dispatcher
+  readonly limits?: Partial<GraphLimits>
+}
+
+const SECOND_TRY_GAP_MS = 30_000
+
+/** What is remembered of a tenant between pages. */
+interface TenantState {
+  skewMs: number | null
+  secondTryAtMs: number
+  /** 401s since Graph last took a token. */
+  refusals: number
+}
+
+export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
+  const limits = { ...LIMITS, ...deps.limits }
+  const { dispatcher, close } = openNetwork(deps.dispatcher, limits)
+  const network = { clock: deps.clock, dispatcher }
+  const get = createGet(network, { deadlineMs: limits.pageDeadlineMs, maxBytes: limits.slice.maxPageBytes })
+  const post = createPostForm(network, { deadlineMs: limits.tokenDeadlineMs, maxBytes: limits.maxTokenBytes })
+  const tokens = createTokens({ ...deps, post })
+  const states = new Map<string, TenantState>()
+
+  function stateOf(tenantId: string): TenantState {
+    const known = states.get(tenantId.toLowerCase())
+    if (known !== undefined) return known
+    const state: TenantState = { skewMs: null, secondTryAtMs: Number.NEGATIVE_INFINITY, refusals: 0 }
+    states.set(tenantId.toLowerCase(), state)
+    return state
+  }
+
+  /** Whether a 401 may be answered with a new token: once in a row, and not so often that the budget would not hold. */
+  function maySendAgain(state: TenantState): boolean {
+    const nowMs = deps.clock.now()
+    state.refusals++
+    if (state.refusals > 1 || Math.abs(nowMs - state.secondTryAtMs) < SECOND_TRY_GAP_MS) return false
+    state.secondTryAtMs = nowMs
+    return true
+  }
+
+  async function fetchPage(access: TenantAccess, url: URL, isNextLink: boolean, signal: AbortSignal): Promise<PageAnswer> {
+    const state = stateOf(access.tenantId)
+    for (;;) {
+      const token = await tokens.get(access, signal)
+      if (token.kind !== 'token') return token
+      const exchange = await get(url, headersFor(token, deps.random), signal)
+      if (exchange.kind === 'failed') return unavailable(`Graph did not answer (${exchange.code})`)
+      const dateMs = httpDateMs(exchange.headers['date'])
+      if (dateMs !== null) state.skewMs = dateMs - exchange.receivedAtMs
+      // a token keeps the permissions it was issued with: whoever grants consent now must not wait an hour for it
+      if (exchange.status === 401 || exchange.status === 403) tokens.drop(access.tenantId, token.value)
+      if (exchange.status === 401 && maySendAgain(state)) continue
+      if (exchange.status === 401 && state.refusals === 1) return unavailable('Graph answered 401 soon after another')
+      if (exchange.status !== 401) state.refusals = 0
+      return answerFrom(access, exchange, { isNextLink, token, dateMs, slice: limits.slice, clock: deps.clock })
+    }
+  }
+
+  return {
+    async now(access, signal) {
+      const token = await tokens.get(access, signal)
+      if (token.kind !== 'token') return token
+      const skewMs = stateOf(access.tenantId).skewMs ?? token.skewMs
+      if (skewMs === null) return unavailable('neither Graph nor Entra sent a Date header, so its clock is not known')
+      return { kind: 'time', epochMs: deps.clock.now() + skewMs }
+    },
+    async page(access, ask, signal) {
+      signal.throwIfAborted()
+      const target = targetOf(access, ask, endpoints(access.cloud, deps.sandboxUrl ?? undefined))
+      return target instanceof URL ? await fetchPage(access, target, ask.kind === 'next', signal) : target
+    },
+    credentialVersion: access => credentialVersion(deps.secretsDir, access),
+    grant: tenantId => tokens.grant(tenantId),
+    forget(tenantId) {
+      tokens.forget(tenantId)
+      states.delete(tenantId.toLowerCase())
+    },
+    async [Symbol.asyncDispose]() {
+      tokens.close()
+      await close()
+    },
+  }
+}
+
+function openNetwork(given: Dispatcher | undefined, limits: GraphLimits) {
+  if (given !== undefined) return { dispatcher: given, close: () => Promise.resolve() }
+  const agent = new Agent({
+    connect: { timeout: limits.connectTimeoutMs },
+    // the deadline of an exchange is the shorter one; these only catch what it cannot see
+    headersTimeout: limits.pageDeadlineMs,
+    bodyTimeout: limits.pageDeadlineMs,
+    allowH2: false,
+  })
+  return { dispatcher: agent, close: () => agent.destroy() }
+}

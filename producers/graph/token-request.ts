@@ -1,0 +1,213 @@
+/**
+ * One request for one app-only token. msal-node builds and signs it; the network it uses and the verdict are ours:
+ * msal's cache, throttle memory and error classes are not relied on (graph-api.md §7), so every request gets a fresh
+ * application object, and what the endpoint said is kept here before msal sees it.
+ */
+import { ConfidentialClientApplication, type INetworkModule } from '@azure/msal-node'
+
+import type { Clock } from '../../platform/clock.ts'
+import { endpoints, type TenantAccess, tokenUrl } from './clouds.ts'
+import { type Credential, readCredential } from './credentials.ts'
+import { entraTrouble } from './entra-errors.ts'
+import type { Exchange, PostForm } from './exchange.ts'
+import { isGuid, problem, type Trouble, unavailable } from './problems.ts'
+import { httpDateMs, retryAfterMs } from './retry-after.ts'
+
+/** What a token says of itself. A hint for words, never a verdict: Microsoft may change the format at any time. */
+export interface Grant {
+  readonly roles: readonly string[]
+  /** Roles that allow more than reading; the poller needs none. */
+  readonly writeRoles: readonly string[]
+}
+
+export interface Token {
+  readonly kind: 'token'
+  readonly value: string
+  /** Null: the token cannot be read. */
+  readonly grant: Grant | null
+  /** Entra's clock minus ours, from the answer's Date header. */
+  readonly skewMs: number | null
+}
+
+export interface TokenDeps {
+  readonly clock: Clock
+  readonly secretsDir: string
+  readonly sandboxUrl: URL | null
+  readonly post: PostForm
+}
+
+export type Acquired = { readonly kind: 'acquired'; readonly token: Token; readonly lifeMs: number } | Trouble
+
+const MAX_LIFE_MS = 24 * 3_600_000
+const MAX_TOKEN_CHARS = 16_384
+const TENANT_ID = /^[0-9a-z](?:[0-9a-z.-]{0,253}[0-9a-z])?$/i
+const SHARED_AUTHORITIES = new Set(['common', 'organizations', 'consumers'])
+
+/** One POST to the tenant's token endpoint, or none if it could not succeed. */
+export async function acquireToken(deps: TokenDeps, access: TenantAccess, closing: AbortSignal): Promise<Acquired> {
+  if (!TENANT_ID.test(access.tenantId) || SHARED_AUTHORITIES.has(access.tenantId.toLowerCase())) {
+    return problem(
+      access,
+      'tenant-id',
+      'The tenant ID {tenant} is neither a GUID nor a domain: correct it in the tenants file.',
+    )
+  }
+  const credential = await readCredential(deps.secretsDir, access)
+  if ('problem' in credential || 'detail' in credential) return credential
+  const network = createNetwork(deps, access, closing)
+  const at = endpoints(access.cloud, deps.sandboxUrl ?? undefined)
+  let value: string | undefined
+  try {
+    const app = new ConfidentialClientApplication({
+      auth: {
+        clientId: access.clientId,
+        authority: `${at.authorityBase}/${access.tenantId}`,
+        ...secretOf(credential),
+        // plain http exists only here, and only because somebody started the worker with a sandbox
+        ...(at.isSandbox ? { authorityMetadata: sandboxMetadata(tokenUrl(at, access.tenantId)) } : {}),
+      },
+      system: { networkClient: network.module },
+    })
+    const result = await app.acquireTokenByClientCredential({
+      scopes: [at.scope],
+      skipCache: true,
+      // otherwise two environment variables of Azure hosts would choose the login host
+      azureRegion: 'DisableMsalForceRegion',
+    })
+    value = result?.accessToken
+  } catch {
+    // msal's errors lose what the endpoint said; the network module kept it
+  }
+  if (closing.aborted) return unavailable('the Graph client was closed')
+  return verdict(access, credential, network.heard(), value, deps.clock)
+}
+
+function secretOf(credential: Credential) {
+  switch (credential.kind) {
+    case 'secret':
+      return { clientSecret: credential.secret }
+    case 'assertion':
+      return { clientAssertion: credential.assertion }
+    case 'certificate':
+      return { clientCertificate: { privateKey: credential.privateKey, thumbprintSha256: credential.thumbprintSha256 } }
+  }
+}
+
+function sandboxMetadata(token: URL): string {
+  const base = token.href.slice(0, -'/oauth2/v2.0/token'.length)
+  return JSON.stringify({
+    token_endpoint: token.href,
+    authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
+    issuer: `${base}/v2.0`,
+    jwks_uri: `${base}/discovery/v2.0/keys`,
+  })
+}
+
+/** What the token endpoint said, as it said it. */
+interface Heard {
+  readonly exchange: Exchange
+  readonly body: unknown
+}
+
+function createNetwork(
+  deps: TokenDeps,
+  access: TenantAccess,
+  closing: AbortSignal,
+): { module: INetworkModule; heard(): Heard | null } {
+  let heard: Heard | null = null
+  const expected = tokenUrl(endpoints(access.cloud, deps.sandboxUrl ?? undefined), access.tenantId)
+  const module: INetworkModule = {
+    sendGetRequestAsync() {
+      // msal knows the endpoints of all our clouds by heart, so it has nothing to discover
+      return Promise.reject(new Error('the token client only posts'))
+    },
+    sendPostRequestAsync: async (address, options = {}) => {
+      const url = new URL(address)
+      const isExpected =
+        url.origin === expected.origin && url.pathname.toLowerCase() === expected.pathname.toLowerCase()
+      if (!isExpected) throw new Error('a token request to another address')
+      const exchange = await deps.post(url, options.body ?? '', options.headers ?? {}, closing)
+      heard = { exchange, body: exchange.kind === 'answer' ? parsed(exchange.body) : undefined }
+      if (exchange.kind === 'failed') throw new Error('no answer')
+      return { status: exchange.status, headers: {}, body: { ...Object(heard.body) } }
+    },
+  }
+  return { module, heard: () => heard }
+}
+
+function parsed(body: Buffer | string): unknown {
+  if (typeof body === 'string') return undefined
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function verdict(
+  access: TenantAccess,
+  credential: Credential,
+  heard: Heard | null,
+  value: string | undefined,
+  clock: Clock,
+): Acquired {
+  if (heard === null) {
+    return problem(
+      access,
+      'credential-unusable',
+      'No token request could be made from the credential in {file}: the operator must replace it.',
+    )
+  }
+  const { exchange, body } = heard
+  if (exchange.kind === 'failed') return unavailable(`Entra did not answer (${exchange.code})`)
+  const { status, headers } = exchange
+  const dateMs = httpDateMs(headers['date'])
+  if (status < 200 || status > 299) {
+    const waitMs = retryAfterMs(headers['retry-after'], dateMs ?? clock.now())
+    const secretLooksLikeId = credential.kind === 'secret' && isGuid(credential.secret)
+    return entraTrouble(access, { status, retryAfterMs: waitMs, body, secretLooksLikeId })
+  }
+  const lifeMs = Number((body as { expires_in?: unknown } | undefined)?.expires_in) * 1_000
+  if (value === undefined || value.length > MAX_TOKEN_CHARS || !/^[\x21-\x7e]+$/.test(value) || !(lifeMs > 0)) {
+    return unavailable(`Entra answered ${status} without a readable token`)
+  }
+  const claims = claimsOf(value)
+  if (
+    isGuid(access.tenantId) &&
+    typeof claims?.tid === 'string' &&
+    claims.tid.toLowerCase() !== access.tenantId.toLowerCase()
+  ) {
+    return problem(
+      access,
+      'token-of-another-tenant',
+      'Entra issued a token for another directory than {tenant}: nothing is read with it; check what answers for the login host.',
+    )
+  }
+  const skewMs = dateMs === null ? null : dateMs - exchange.receivedAtMs
+  return {
+    kind: 'acquired',
+    lifeMs: Math.min(lifeMs, MAX_LIFE_MS),
+    token: { kind: 'token', value, grant: grantOf(claims), skewMs },
+  }
+}
+
+interface Claims {
+  readonly tid?: unknown
+  readonly roles?: unknown
+}
+
+/** The middle part of a JWT, unverified; null if it is none. */
+function claimsOf(token: string): Claims | null {
+  const claims = parsed(Buffer.from(token.split('.')[1] ?? '', 'base64url'))
+  return typeof claims === 'object' && claims !== null ? claims : null
+}
+
+const MAX_ROLES = 64
+const ROLE = /^[A-Za-z]{1,40}\.[A-Za-z]{1,20}(?:\.[A-Za-z]{1,20})?$/
+
+function grantOf(claims: Claims | null): Grant | null {
+  if (claims === null) return null
+  const listed: readonly unknown[] = Array.isArray(claims.roles) ? claims.roles.slice(0, MAX_ROLES) : []
+  const roles = listed.map(role => (typeof role === 'string' && ROLE.test(role) ? role : 'an unknown permission'))
+  return { roles, writeRoles: roles.filter(role => /write|manage|control/i.test(role)) }
+}

@@ -1,0 +1,88 @@
+import { systemRandom } from '../platform/clock.ts'
+import { joinLanes } from '../platform/kafka/lanes.ts'
+import { openWorker, refuse } from '../platform/worker.ts'
+import type { Checkpoint, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
+import { createGraph } from './graph/client.ts'
+import type { PollerDeps, PollerLane } from './lane.ts'
+import { openPollerLane } from './lane.ts'
+import { LISTING_LIMITS } from './listing.ts'
+import { pollerObserver, watchTenants } from './observe.ts'
+import { createRota } from './rota.ts'
+
+const worker = await openWorker('poller')
+const { settings, log, clock, shutdown, topic } = worker
+
+try {
+  const topics = {
+    tenants: topic('tenants'),
+    checkpoints: topic('checkpoints'),
+    alerts: topic('alerts'),
+    parked: topic('parked'),
+  }
+  const codecs = {
+    tenants: await worker.codec<Tenant>('tenants'),
+    checkpoints: await worker.codec<Checkpoint>('checkpoints'),
+    alerts: await worker.codec<GraphAlert>('alerts'),
+    parked: await worker.codec<Parked>('parked'),
+  }
+
+  const sandboxUrl = settings.graphSandboxUrl === null ? null : new URL(settings.graphSandboxUrl)
+  const graph = createGraph({ sandboxUrl, secretsDir: settings.secretsDir, clock, random: systemRandom })
+  worker.releaseFirst('graph', async () => graph[Symbol.asyncDispose]())
+
+  const deps: PollerDeps = {
+    topics,
+    codecs,
+    publisher: worker.publisher,
+    graph,
+    clock,
+    random: systemRandom,
+    log,
+    observe: pollerObserver(worker.metrics),
+    limits: {
+      intervalMs: settings.pollIntervalMs,
+      overlapMs: settings.overlapMs,
+      lookbackMs: settings.lookbackMs,
+      listing: LISTING_LIMITS,
+    },
+  }
+
+  const lanes = new Map<number, PollerLane>()
+  const rota = createRota(
+    { clock, concurrency: settings.pollConcurrency, signal: shutdown.signal },
+    async (tenantId, dueMs) => {
+      const owner = [...lanes.values()].find(lane => lane.has(tenantId))
+      return owner ? owner.turn(tenantId, dueMs) : null
+    },
+  )
+  const group = await joinLanes({
+    kafka: worker.kafka(),
+    groupId: worker.group('pollers'),
+    stream: null,
+    tables: [
+      { topic: topics.tenants, afterRestore: 'follow' },
+      { topic: topics.checkpoints, afterRestore: 'freeze' },
+    ],
+    open(context) {
+      const lane = openPollerLane(deps, context, rota)
+      lanes.set(context.lane, lane)
+      context.signal.addEventListener('abort', () => lanes.get(context.lane) === lane && lanes.delete(context.lane))
+      return lane
+    },
+    clock,
+    log,
+    sessionTimeoutMs: settings.sessionTimeoutMs,
+    queueBytesMax: 0,
+    observe: watchTenants(worker.metrics, log, lanes, clock),
+    onFatal: error => shutdown.fail('the consumer group is gone', error),
+  })
+  worker.releaseFirst('lanes', () => group.stop())
+  worker.metrics.gauge('lanes_owned', () => group.owned)
+  worker.started({
+    ready: () => ({ ok: group.ready, detail: group.ready ? 'polling' : 'joining or restoring' }),
+    live: () => ({ ok: group.alive(), detail: group.alive() ? 'moving' : 'the group client stands still' }),
+  })
+  log.info('poller started', { lanes: worker.lanes, sandbox: sandboxUrl !== null })
+} catch (error) {
+  refuse(log, error)
+}

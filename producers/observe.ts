@@ -1,0 +1,54 @@
+import type { Clock } from '../platform/clock.ts'
+import type { LaneObserver } from '../platform/kafka/lanes.ts'
+import type { Log } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import type { PollerLane, PollerObserver } from './lane.ts'
+
+export function pollerObserver(metrics: Metrics): PollerObserver {
+  return {
+    turn(outcome, lateMs) {
+      metrics.count('poll_turns_total', { outcome })
+      metrics.observe('poll_lateness_seconds', {}, Math.max(0, lateMs) / 1000)
+    },
+    request(answer) {
+      metrics.count('graph_requests_total', { answer })
+      if (answer === 'throttled') metrics.count('graph_throttled_total', {})
+    },
+    published(origin, listed, published, quarantined) {
+      metrics.count('alerts_listed_total', { origin }, listed)
+      metrics.count('alerts_published_total', { origin }, published)
+      metrics.count('alerts_quarantined_total', {}, quarantined)
+    },
+  }
+}
+
+type TenantGaugeState = 'ok' | 'catching-up' | 'throttled' | 'unavailable' | 'partial' | 'needs-attention'
+
+const STATES: readonly TenantGaugeState[] = ['ok', 'catching-up', 'throttled', 'unavailable', 'partial', 'needs-attention']
+
+/** Gauges over the tenants of the own lanes, and what the group does with the lanes. */
+export function watchTenants(
+  metrics: Metrics,
+  log: Log,
+  lanes: ReadonlyMap<number, PollerLane>,
+  clock: Clock,
+): LaneObserver {
+  const all = (): { state: string; polledAtMs: number | null }[] => [...lanes.values()].flatMap(lane => [...lane.states()])
+  metrics.gauge('tenants', () => {
+    const states = all()
+    return STATES.map(state => ({ labels: { state }, value: states.filter(tenant => tenant.state === state).length }))
+  })
+  metrics.gauge('checkpoint_oldest_age_seconds', () => {
+    const oldestMs = Math.min(...all().map(({ polledAtMs }) => polledAtMs ?? Infinity))
+    return Number.isFinite(oldestMs) ? (clock.now() - oldestMs) / 1000 : null
+  })
+  return laneObserver(metrics, log)
+}
+
+function laneObserver(metrics: Metrics, log: Log): LaneObserver {
+  return {
+    restored: (_lane, durationMs) => metrics.observe('lane_restore_duration_seconds', {}, durationMs / 1000),
+    rebalanced: owned => log.debug('lanes given', { owned }),
+    lostToRetention: () => {}, // pollers read tables only
+  }
+}

@@ -1,0 +1,245 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { parseTenantsFile } from '../../platform/tenants-file.ts'
+
+const A = '11111111-2222-3333-4444-55555555555a'
+const B = '11111111-2222-3333-4444-55555555555b'
+const tenant = { tenantId: A, clientId: B, name: 'Contoso', credential: { secretFile: 'contoso.txt' } }
+
+function parse(content: string | Uint8Array, exists: (path: string) => boolean = () => true) {
+  return parseTenantsFile(content, { secretsDir: '/secrets', exists })
+}
+
+/** The problems of a file with this one tenant, changed. */
+function problemsWith(change: Readonly<Record<string, unknown>>, exists?: (path: string) => boolean) {
+  const result = parse(JSON.stringify({ tenants: [{ ...tenant, ...change }] }), exists)
+  return result.kind === 'bad' ? result.problems : []
+}
+
+function tenantsOf(content: string) {
+  const result = parse(content)
+  if (result.kind === 'bad') throw new Error(result.problems.join('\n'))
+  return result.tenants
+}
+
+describe('a good file', () => {
+  test('YAML and JSON with the same content give the same tenants, and defaults are filled in', () => {
+    const yaml = `
+# customers
+tenants:
+  - tenantId: ${A.toUpperCase()}
+    clientId: ${B}
+    name: Contoso
+    credential: { secretFile: contoso.txt }
+`
+    const expected = [
+      {
+        ...tenant,
+        cloud: 'global',
+        source: 'alerts_v2',
+        credential: { kind: 'secretFile', file: 'contoso.txt' },
+        credentialExpires: null,
+        intervalSeconds: null,
+        lookbackHours: null,
+        metadata: {},
+      },
+    ]
+    expect(tenantsOf(yaml)).toEqual(expected)
+    expect(tenantsOf(JSON.stringify({ tenants: [tenant] }, null, '\t'))).toEqual(expected)
+  })
+
+  test('everything that can be said about a tenant comes through', () => {
+    const full = {
+      ...tenant,
+      name: 'Üñï 日本 👩‍🚀 شركة',
+      cloud: 'usgov',
+      source: 'alerts',
+      credential: { certificateFile: 'gov/cert.pem' },
+      credentialExpires: '2027-03-31',
+      intervalSeconds: 1,
+      lookbackHours: 24,
+      metadata: { sla: '4h', tags: ['a', null, 1.5], nested: { x: true } },
+    }
+    expect(tenantsOf(JSON.stringify({ tenants: [full] }))).toEqual([
+      { ...full, credential: { kind: 'certificateFile', file: 'gov/cert.pem' } },
+    ])
+  })
+
+  test('a key with nothing behind it counts as not given', () => {
+    const yaml = `tenants:\n- {tenantId: ${A}, clientId: ${B}, name: C, credential: {secretFile: c}, credentialExpires: , cloud: }`
+    expect(tenantsOf(yaml)[0]).toMatchObject({ cloud: 'global', credentialExpires: null })
+  })
+
+  test('a byte order mark, an empty list and bytes instead of text are fine', () => {
+    expect(tenantsOf('\ufefftenants: []')).toEqual([])
+    expect(parse(new TextEncoder().encode('\ufefftenants: []'))).toEqual({ kind: 'ok', tenants: [] })
+  })
+
+  test('metadata keeps keys that mean something to JavaScript as plain data', () => {
+    const text = `{"tenants":[${JSON.stringify(tenant).slice(0, -1)},"metadata":{"__proto__":{"admin":true},"constructor":1}}]}`
+    const [first] = tenantsOf(text)
+    expect(JSON.stringify(first?.metadata)).toBe('{"__proto__":{"admin":true},"constructor":1}')
+    expect(Object.getPrototypeOf(first?.metadata)).toBe(Object.prototype)
+  })
+})
+
+describe('mistakes', () => {
+  test('all of them are reported together, each with its place and line', () => {
+    const result = parse(
+      `tenants:
+  - tenantId: 7
+    clientId: ${B}
+    name: Contoso
+    credential:
+      secretFile: gone.txt
+  - tenantId: ${A}
+    clientid: ${B}
+    name: "a\\u0007b"
+    credential: { secretFile: ok.txt }
+    intervalSeconds: 0
+`,
+      path => path !== '/secrets/gone.txt',
+    )
+    expect(result).toEqual({
+      kind: 'bad',
+      problems: [
+        'tenants[0].tenantId (line 2): is 7: expected a GUID such as 11111111-2222-3333-4444-555555555555',
+        'tenants[0].credential.secretFile (line 6): the file "gone.txt" does not exist in SECRETS_DIR (/secrets): put the credential there first',
+        'tenants[1].clientId (line 7): is missing: expected a GUID such as 11111111-2222-3333-4444-555555555555',
+        'tenants[1].name (line 9): is "a\\u0007b": expected 1 to 256 characters of text, no control characters, in quotes if it looks like a number',
+        'tenants[1].intervalSeconds (line 11): is 0: expected a whole number of seconds from 1 to 86400',
+        'tenants[1].clientid (line 8): is not known here (did you mean clientId?)',
+      ],
+    })
+  })
+
+  test('a tenant that stands twice is found whatever the case, even if one of them has other mistakes', () => {
+    const twice = [tenant, { ...tenant, tenantId: A.toUpperCase(), name: '' }]
+    const result = parse(JSON.stringify({ tenants: twice }, null, 1))
+    expect(result).toMatchObject({
+      kind: 'bad',
+      problems: [
+        expect.stringMatching(/^tenants\[1\]\.name \(line \d+\): is ""/),
+        `tenants[1].tenantId (line 12): ${A} stands in the file already, at tenants[0] (line 4)`,
+      ],
+    })
+  })
+
+  test.each([
+    [{}, /has 0 entries: expected exactly one of/],
+    [{ secretFile: 'a', certificateFile: 'b' }, /has 2 entries: expected exactly one of/],
+    [{ secret: 'hush-hush' }, /credential\.secret .*did you mean secretFile\?/],
+    [{ secretFile: '' }, /expected a path relative to SECRETS_DIR/],
+    [{ secretFile: '/etc/passwd' }, /expected a path relative to SECRETS_DIR/],
+    [{ secretFile: '../x' }, /expected a path relative to SECRETS_DIR/],
+    [{ secretFile: 'a/../../x' }, /expected a path relative to SECRETS_DIR/],
+    [{ secretFile: '.' }, /expected a path relative to SECRETS_DIR/],
+    [{ secretFile: 'a\\b' }, /expected a path relative to SECRETS_DIR/],
+    [{ secretFile: 5 }, /is 5: expected a path/],
+    ['contoso.txt', /is "contoso.txt": expected exactly one of/],
+  ])('the credential %j is refused', (credential, words) => {
+    const problems = problemsWith({ credential })
+    expect(problems.join('\n')).toMatch(words)
+    expect(problems.join('\n')).not.toContain('hush-hush')
+  })
+
+  test('China with alerts_v2 is refused in words, said or left to the default; the legacy list is let through', () => {
+    const words = /the China cloud has no alerts_v2 .*set source: alerts/
+    expect(problemsWith({ cloud: 'china' })).toEqual([expect.stringMatching(words)])
+    expect(problemsWith({ cloud: 'china', source: 'alerts_v2' })).toEqual([expect.stringMatching(words)])
+    expect(problemsWith({ cloud: 'china', source: 'alerts' })).toEqual([])
+  })
+
+  test.each([
+    [{ a: 'x'.repeat(17_000) }, /has 17008 bytes as JSON: at most 16384/],
+    [['a'], /metadata .* is a list: expected an object/],
+    [JSON.parse(`${'{"a":'.repeat(20)}1${'}'.repeat(20)}`), /nested deeper than 16 levels/],
+  ])('metadata out of bounds is refused', (metadata, words) => {
+    expect(problemsWith({ metadata })).toEqual([expect.stringMatching(words)])
+  })
+
+  test.each(['.inf', '.nan', '12345678901234567890'])('a number %s that JSON would change is refused', number => {
+    const text = `tenants:\n- {tenantId: ${A}, clientId: ${B}, name: C, credential: {secretFile: c}, metadata: {n: ${number}}}`
+    expect(parse(text)).toEqual({
+      kind: 'bad',
+      problems: ['tenants[0].metadata.n (line 2): is a number that JSON cannot carry exactly: put it in quotes'],
+    })
+  })
+
+  test.each(['2027-02-30', 'tomorrow', '2027-03-31T10:00:00', 20270331])(
+    '%s is no date of expiry',
+    credentialExpires => {
+      expect(problemsWith({ credentialExpires })).toEqual([expect.stringMatching(/expected an ISO date such as/)])
+    },
+  )
+
+  test.each(['a\u2028b', 'a\nb', '\ud800', ' ', 'x'.repeat(257)])('%j is no name', name => {
+    expect(problemsWith({ name })).toEqual([expect.stringMatching(/^tenants\[0\]\.name/)])
+  })
+})
+
+describe('files that are none', () => {
+  test.each([
+    ['', /expected `tenants:`/],
+    ['- a', /expected `tenants:`/],
+    ['tenant: []', /tenant \(line 1\): is not known here \(did you mean tenants\?\)/],
+    ['tenants: {}', /tenants \(line 1\): expected a list/],
+    ['tenants:\n- 5', /tenants\[0\] \(line 2\): expected a tenant/],
+    ['tenants: "x', /line 1: Missing closing "quote/],
+    ['tenants: []\ntenants: []', /line 2: Map keys must be unique/],
+    ['tenants: []\n---\ntenants: []', /line 2: Source contains multiple documents/],
+    ['tenants: !!js/function x', /line 1: Unresolved tag/],
+    ['tenants: *nobody', /Unresolved alias/],
+    ['? [a]\n: 1', /line 1: With stringKeys/],
+  ])('%j is refused with the line', (text, words) => {
+    const result = parse(text)
+    expect(result.kind === 'bad' ? result.problems.join('\n') : '').toMatch(words)
+  })
+
+  test('an alias bomb is refused before it goes off', () => {
+    const levels = 'bcdefghi'.split('').map((name, i) => `${name}: &${name} [${`*${'abcdefgh'[i]},`.repeat(9)}]`)
+    const result = parse(['a: &a [x,x,x,x,x,x,x,x,x]', ...levels, 'tenants: *i'].join('\n'))
+    expect(result).toEqual({ kind: 'bad', problems: ['YAML aliases repeat more than 100 values: write them out'] })
+  })
+
+  test('nesting that would exhaust the stack is refused', () => {
+    const result = parse('['.repeat(20_000))
+    expect(result.kind === 'bad' ? result.problems[0] : '').toBe('the tenants file is nested too deeply')
+  })
+
+  test('too many bytes, too many tenants and bytes that are no text are refused', () => {
+    expect(parse(`tenants: [] #${'x'.repeat(16 * 1_048_576)}`)).toEqual({
+      kind: 'bad',
+      problems: [expect.stringMatching(/bytes: at most 16777216 are read$/)],
+    })
+    expect(parse(`tenants: [${'1,'.repeat(20_001)}]`)).toEqual({
+      kind: 'bad',
+      problems: ['tenants (line 1): lists 20001 tenants: at most 20000 fit one file'],
+    })
+    expect(parse(Uint8Array.of(0xff, 0xfe, 0x80))).toEqual({
+      kind: 'bad',
+      problems: ['the tenants file is not UTF-8 text'],
+    })
+  })
+
+  test('beyond a thousand mistakes the rest is counted', () => {
+    const result = parse(`tenants: [${'1,'.repeat(1_500)}]`)
+    expect(result.kind === 'bad' ? result.problems.length : 0).toBe(1_001)
+    expect(result.kind === 'bad' ? result.problems.at(-1) : '').toBe('… and 500 more')
+  })
+
+  test('whatever the text, the answer is a value', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: 'binary' }),
+          fc.json(),
+          fc.json().map(json => `{"tenants":[${json}]}`),
+        ),
+        text => {
+          expect(['ok', 'bad']).toContain(parse(text).kind)
+        },
+      ),
+    )
+  })
+})
