@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { AvroSchema } from '../platform/avro/codec.ts'
 import type { RegistryAdmin } from '../platform/avro/registry-admin.ts'
 import { registryAdmin } from '../platform/avro/registry-admin.ts'
-import type { AvroSchema } from '../platform/avro/codec.ts'
 import type { Role, Settings } from '../platform/settings-table.ts'
 import { avroSchema, registryAccess } from '../platform/worker.ts'
 import { TOPICS } from '../schemas/topics.ts'
@@ -55,7 +55,8 @@ export function checkSchemas(io: Io): Promise<number> {
         differ(`${subject} version ${latest.version}: ${difference}`)
       }
       const level = await registry.level(subject)
-      if (level !== COMPATIBILITY) differ(`${subject} has compatibility ${level ?? '(none)'}, ${COMPATIBILITY} is wanted`)
+      if (level !== COMPATIBILITY)
+        differ(`${subject} has compatibility ${level ?? '(none)'}, ${COMPATIBILITY} is wanted`)
     }
     if (differences === 0) io.out('the schemas are as they must be\n')
     return differences > 0 ? EXIT.problem : EXIT.ok

@@ -47,12 +47,24 @@ function program(done: (result: Promise<number> | number) => Promise<void>): Com
     new Option('-o, --output <format>', 'how to print').choices(['table', 'json', 'ndjson']).default('table')
 
   const topics = root.command('topics').description('the Kafka topics of the pipeline')
-  topics.command('apply').description('create what is missing, set what differs').action(() => done(applyTopicTable(io)))
-  topics.command('check').description('print what differs; exit 6 if anything does').action(() => done(checkTopicTable(io)))
+  topics
+    .command('apply')
+    .description('create what is missing, set what differs')
+    .action(() => done(applyTopicTable(io)))
+  topics
+    .command('check')
+    .description('print what differs; exit 6 if anything does')
+    .action(() => done(checkTopicTable(io)))
 
   const schemas = root.command('schemas').description('the Avro schemas in the registry')
-  schemas.command('register').description('register what is missing').action(() => done(registerSchemas(io)))
-  schemas.command('check').description('print what differs; exit 6 if anything does').action(() => done(checkSchemas(io)))
+  schemas
+    .command('register')
+    .description('register what is missing')
+    .action(() => done(registerSchemas(io)))
+  schemas
+    .command('check')
+    .description('print what differs; exit 6 if anything does')
+    .action(() => done(checkSchemas(io)))
 
   const tenants = root.command('tenants').description('the customers')
   tenants

@@ -127,7 +127,8 @@ function rowOf(
     problem,
     problemSince: problem === null ? null : isoOf(checkpoint?.problemSince ?? null),
     lastPoll: isoOf(checkpoint?.polledAt ?? null),
-    freshness: checkpoint?.succeededAt == null ? null : Math.max(0, Math.round((nowMs - checkpoint.succeededAt) / 1000)),
+    freshness:
+      checkpoint?.succeededAt == null ? null : Math.max(0, Math.round((nowMs - checkpoint.succeededAt) / 1000)),
     provenUpTo: checkpoint?.sweep?.to ?? null,
     openGaps: checkpoint?.gaps.length ?? 0,
     published: checkpoint?.publishedTotal ?? 0,
@@ -168,7 +169,10 @@ function stateOf(
       return { state: checkpoint.state, problem: checkpoint.problem }
     case 'ok': {
       const gaps = checkpoint.gaps.length
-      return { state: 'ok', problem: gaps > 0 ? `${gaps} windows that Graph does not give: ${checkpoint.gaps[0]?.reason}` : null }
+      return {
+        state: 'ok',
+        problem: gaps > 0 ? `${gaps} windows that Graph does not give: ${checkpoint.gaps[0]?.reason}` : null,
+      }
     }
     default: {
       // partly answered or not at all: fresh for a while, then stale

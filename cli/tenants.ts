@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
+import { systemClock } from '../platform/clock.ts'
+import { laneOf } from '../platform/kafka/lane-of.ts'
 import type { TenantSpec } from '../platform/tenants-file.ts'
 import { parseTenantsFile } from '../platform/tenants-file.ts'
-import { laneOf } from '../platform/kafka/lane-of.ts'
-import { systemClock } from '../platform/clock.ts'
 import type { Tenant } from '../schemas/types.ts'
 import type { Connection } from './connect.ts'
 import { settingsOf, withConnection } from './connect.ts'
@@ -21,13 +21,26 @@ export async function applyTenants(io: Io, file: string, options: { readonly dry
     const changes = wanted.flatMap(spec => {
       const before = known.get(spec.tenantId)
       const next = tenantOf(spec)
-      const kind = !before ? 'added' : before.state !== 'active' ? 'brought back' : sameTenant(before, next) ? null : 'changed'
+      const kind = !before
+        ? 'added'
+        : before.state !== 'active'
+          ? 'brought back'
+          : sameTenant(before, next)
+            ? null
+            : 'changed'
       return kind === null ? [] : [{ kind, next }]
     })
-    if (!options.dryRun) await writeTenants(connection, changes.map(({ next }) => next))
+    if (!options.dryRun)
+      await writeTenants(
+        connection,
+        changes.map(({ next }) => next),
+      )
     const unchanged = wanted.length - changes.length
-    for (const { kind, next } of changes) io.say(`${options.dryRun ? 'would be ' : ''}${kind}: ${next.tenantId} ${next.name}\n`)
-    io.out(`${changes.length} of ${wanted.length} tenants ${options.dryRun ? 'would change' : 'applied'}, ${unchanged} unchanged\n`)
+    for (const { kind, next } of changes)
+      io.say(`${options.dryRun ? 'would be ' : ''}${kind}: ${next.tenantId} ${next.name}\n`)
+    io.out(
+      `${changes.length} of ${wanted.length} tenants ${options.dryRun ? 'would change' : 'applied'}, ${unchanged} unchanged\n`,
+    )
     return EXIT.ok
   })
 }
@@ -65,20 +78,29 @@ export function listTenants(io: Io, format: Format): Promise<number> {
 }
 
 /** Off-boards: polling stops, alerts on the way are parked as off-boarded, counts stay. */
-export function removeTenants(io: Io, tenantIds: readonly string[], options: { readonly dryRun: boolean }): Promise<number> {
+export function removeTenants(
+  io: Io,
+  tenantIds: readonly string[],
+  options: { readonly dryRun: boolean },
+): Promise<number> {
   return withConnection(io, NEEDS, async connection => {
     const known = await readTable<Tenant>(connection, 'tenants', io.say)
     const wanted = tenantIds.map(id => id.toLowerCase())
     const unknown = wanted.filter(id => !known.has(id))
-    if (unknown.length > 0) throw new Refusal(`No such tenant: ${unknown.join(', ')}. See \`socos tenants list\`.`, EXIT.notFound)
+    if (unknown.length > 0)
+      throw new Refusal(`No such tenant: ${unknown.join(', ')}. See \`socos tenants list\`.`, EXIT.notFound)
     const leaving = wanted.flatMap(id => {
       const tenant = known.get(id)
       return tenant && tenant.state === 'active' ? [tenant] : []
     })
-    for (const { tenantId, name } of leaving) io.say(`${options.dryRun ? 'would be removed' : 'removed'}: ${tenantId} ${name}\n`)
+    for (const { tenantId, name } of leaving)
+      io.say(`${options.dryRun ? 'would be removed' : 'removed'}: ${tenantId} ${name}\n`)
     if (!options.dryRun) {
       const nowMs = systemClock.now()
-      await writeTenants(connection, leaving.map(tenant => ({ ...tenant, state: 'off-boarded', changedAt: nowMs })))
+      await writeTenants(
+        connection,
+        leaving.map(tenant => ({ ...tenant, state: 'off-boarded', changedAt: nowMs })),
+      )
     }
     io.out(`${leaving.length} tenants ${options.dryRun ? 'would be removed' : 'removed'}\n`)
     return EXIT.ok

@@ -1,5 +1,5 @@
-import { applyTopics, diffTopics } from '../platform/kafka/topics.ts'
 import type { TopicDifference } from '../platform/kafka/topics.ts'
+import { applyTopics, diffTopics } from '../platform/kafka/topics.ts'
 import { laneCount, wantedTopics } from '../platform/worker.ts'
 import type { Connection } from './connect.ts'
 import { withConnection } from './connect.ts'

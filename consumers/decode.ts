@@ -4,8 +4,8 @@ import { decodeLearning } from '../platform/avro/codec.ts'
 import type { LogRecord } from '../platform/kafka/queue.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { GraphAlert } from '../schemas/types.ts'
-import type { PackedVersion } from './ledger-table.ts'
 import { alertKey } from './ledger.ts'
+import type { PackedVersion } from './ledger-table.ts'
 import { packVersion } from './version.ts'
 
 /** A stream record whose content is known and agrees with its key and lane. */

@@ -122,6 +122,8 @@ async function step(deps: ForwardDeps, worker: Worker, run: Run, abort: AbortSig
   }
   const permit = await entered(deps.circuit, run.wake)
   if (permit === null) return
+  // looked at here and not in `entered`: another lane may have run since, and from here to the request nothing can
+  if (run.wake.aborted) return permit.release()
   run.queue.splice(run.queue.indexOf(group), 1)
   const answer = await send(deps, worker, group, permit, abort)
   settle(deps, worker, run, group, answer, permit)
@@ -264,10 +266,7 @@ function next(queue: readonly Group[], nowMs: number): Group {
 /** Null when woken before it was let in. */
 async function entered(circuit: Circuit, wake: AbortSignal): Promise<Permit | null> {
   try {
-    const permit = await circuit.enter(wake)
-    if (!wake.aborted) return permit
-    permit.release()
-    return null
+    return await circuit.enter(wake)
   } catch (error) {
     if (wake.aborted) return null
     throw error

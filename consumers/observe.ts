@@ -74,7 +74,11 @@ export function watchLanes(metrics: Metrics, log: Log): LaneObserver {
     rebalanced: owned => log.debug('lanes given', { owned }),
     lostToRetention(lane, from, to) {
       metrics.count('records_lost_to_retention_total', {}, to - from)
-      log.error('retention deleted records before they were forwarded; sweep the tenants of the lane', { lane, from, to })
+      log.error('retention deleted records before they were forwarded; sweep the tenants of the lane', {
+        lane,
+        from,
+        to,
+      })
     },
   }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { TopicName } from '../schemas/topics.ts'
 import { TOPICS, topicConfig, topicSpec } from '../schemas/topics.ts'
-import type { AvroSchema as Schema, Codec } from './avro/codec.ts'
+import type { Codec, AvroSchema as Schema } from './avro/codec.ts'
 import { openCodec } from './avro/codec.ts'
 import type { RegistryAccess, SchemaLookup } from './avro/registry.ts'
 import { registryLookup } from './avro/registry.ts'
@@ -206,7 +206,10 @@ async function patiently<T>(task: () => Promise<T>, log: Log, signal: AbortSigna
 }
 
 function isConnection(error: unknown): boolean {
-  return error instanceof TransientError || (error instanceof Error && /^KafkaJS(Connection|NumberOfRetries|Broker|Request)/.test(error.name))
+  return (
+    error instanceof TransientError ||
+    (error instanceof Error && /^KafkaJS(Connection|NumberOfRetries|Broker|Request)/.test(error.name))
+  )
 }
 
 /** Refuses topics that would lose state or history, each difference named. */

@@ -14,7 +14,12 @@ export interface Tally {
  */
 export function checkpointAfter(
   before: Checkpoint | undefined,
-  turn: { readonly tenantId: string; readonly source: string; readonly end: TurnEnd; readonly progress: Progress | null },
+  turn: {
+    readonly tenantId: string
+    readonly source: string
+    readonly end: TurnEnd
+    readonly progress: Progress | null
+  },
   tally: Readonly<Tally>,
   nowMs: number,
 ): Checkpoint {

@@ -236,7 +236,9 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     if (before?.state !== next.state) {
       log.info('tenant state', { tenantId, state: next.state, problem: next.problem })
     }
-    state.seen.forgetBefore(addMs(next.watermark || '1970-01-02T00:00:00.0000000Z', -(limits.overlapMs + SEEN_MARGIN_MS)))
+    state.seen.forgetBefore(
+      addMs(next.watermark || '1970-01-02T00:00:00.0000000Z', -(limits.overlapMs + SEEN_MARGIN_MS)),
+    )
     if (!eventful && nowMs - state.writtenAtMs < CHECKPOINT_EVERY_MS) return
     if (!context.leased()) return
     const value = codecs.checkpoints.encode(next)
@@ -253,7 +255,8 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   ): Promise<number> {
     const { tenantId } = state.tenant
     const detail = error instanceof Error ? error.message : String(error)
-    if (error instanceof TransientError) log.warn('a turn could not be made durable and is repeated', { tenantId, error })
+    if (error instanceof TransientError)
+      log.warn('a turn could not be made durable and is repeated', { tenantId, error })
     else log.error('a turn failed by a fault in the poller and is repeated', { tenantId, error })
     deps.observe.turn('unavailable', 0)
     const end: TurnEnd = { kind: 'unavailable', retryAfterMs: null, detail: detail.slice(0, 300) }
@@ -271,7 +274,9 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       case 'partial':
         return Math.max(nowMs, startedMs + intervalMs)
       case 'throttled':
-        return nowMs + Math.max(THROTTLED_MIN_MS, end.retryAfterMs ?? backoffMs(state.failures++, AGAIN_MS, deps.random()))
+        return (
+          nowMs + Math.max(THROTTLED_MIN_MS, end.retryAfterMs ?? backoffMs(state.failures++, AGAIN_MS, deps.random()))
+        )
       case 'unavailable':
         return nowMs + Math.max(end.retryAfterMs ?? 0, backoffMs(state.failures++, AGAIN_MS, deps.random()))
       case 'needs-attention':

@@ -19,7 +19,12 @@ export type Listing =
 
 /** What covering a window came to: what could not be read however small it was cut, is left over. */
 export type Cover =
-  | { readonly kind: 'covered'; readonly fresh: number; readonly missing: readonly string[]; readonly left: readonly Left[] }
+  | {
+      readonly kind: 'covered'
+      readonly fresh: number
+      readonly missing: readonly string[]
+      readonly left: readonly Left[]
+    }
   | { readonly kind: 'trouble'; readonly trouble: Exclude<Trouble, { kind: 'split' }> }
 
 export interface Left {
@@ -85,7 +90,9 @@ export async function cover(window: Window, closed: boolean, deps: ListingDeps):
       left.push({ window: piece.window, reason: 'not finished: too many pieces' })
       continue
     }
-    const listing = closed ? await listTwice(piece.window, piece.top, deps) : await listOnce(piece.window, piece.top, deps)
+    const listing = closed
+      ? await listTwice(piece.window, piece.top, deps)
+      : await listOnce(piece.window, piece.top, deps)
     switch (listing.kind) {
       case 'trouble':
         return listing
@@ -99,7 +106,8 @@ export async function cover(window: Window, closed: boolean, deps: ListingDeps):
         requests += deps.limits.tries
         // is it this window, or Graph as a whole? One instant that is certainly small tells
         graphAnswers ||= (await listOnce(lastTick(window), 1, deps)).kind === 'listed'
-        if (!graphAnswers) return { kind: 'trouble', trouble: { kind: 'unavailable', retryAfterMs: null, detail: listing.detail } }
+        if (!graphAnswers)
+          return { kind: 'trouble', trouble: { kind: 'unavailable', retryAfterMs: null, detail: listing.detail } }
         const halves = halve(piece.window)
         const top = Math.max(1, Math.floor(piece.top / 2))
         if (halves) pieces.push({ window: halves[1], top }, { window: halves[0], top })
@@ -159,12 +167,7 @@ async function listOnce(window: Window, top: number, deps: ListingDeps): Promise
 }
 
 /** One page, tried again where that may help within a turn. */
-async function askPatiently(
-  link: string | null,
-  window: Window,
-  top: number,
-  deps: ListingDeps,
-): Promise<PageAnswer> {
+async function askPatiently(link: string | null, window: Window, top: number, deps: ListingDeps): Promise<PageAnswer> {
   for (let attempt = 1; ; attempt++) {
     const waitedMs = await takeBudget(deps)
     const ask =

@@ -24,7 +24,14 @@ export function pollerObserver(metrics: Metrics): PollerObserver {
 
 type TenantGaugeState = 'ok' | 'catching-up' | 'throttled' | 'unavailable' | 'partial' | 'needs-attention'
 
-const STATES: readonly TenantGaugeState[] = ['ok', 'catching-up', 'throttled', 'unavailable', 'partial', 'needs-attention']
+const STATES: readonly TenantGaugeState[] = [
+  'ok',
+  'catching-up',
+  'throttled',
+  'unavailable',
+  'partial',
+  'needs-attention',
+]
 
 /** Gauges over the tenants of the own lanes, and what the group does with the lanes. */
 export function watchTenants(
@@ -33,7 +40,8 @@ export function watchTenants(
   lanes: ReadonlyMap<number, PollerLane>,
   clock: Clock,
 ): LaneObserver {
-  const all = (): { state: string; polledAtMs: number | null }[] => [...lanes.values()].flatMap(lane => [...lane.states()])
+  const all = (): { state: string; polledAtMs: number | null }[] =>
+    [...lanes.values()].flatMap(lane => [...lane.states()])
   metrics.gauge('tenants', () => {
     const states = all()
     return STATES.map(state => ({ labels: { state }, value: states.filter(tenant => tenant.state === state).length }))

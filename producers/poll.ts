@@ -131,7 +131,8 @@ async function lookBack(
     const cover = await deps.cover(window, 'backfill', true)
     if (cover.kind === 'trouble') return endOf(cover.trouble)
     gaps = withLeft(gaps, cover, deps.nowMs())
-    if (cover.missing.length > 0) gaps = addGap(gaps, window, `no answer from ${cover.missing.join(', ')}`, deps.nowMs())
+    if (cover.missing.length > 0)
+      gaps = addGap(gaps, window, `no answer from ${cover.missing.join(', ')}`, deps.nowMs())
   }
   reach({ ...progress, gaps, backfill: compare(to, until) < 0 ? { next: to, until } : null })
   return null

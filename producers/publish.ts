@@ -167,7 +167,10 @@ function quarantineKey(alertId: string, contentHash: Buffer): string {
   return `${alertId}\0${alertId === '' ? contentHash.toString('hex') : ''}`
 }
 
-async function inBatches(records: readonly OutRecord[], append: (batch: OutRecord[]) => Promise<unknown>): Promise<void> {
+async function inBatches(
+  records: readonly OutRecord[],
+  append: (batch: OutRecord[]) => Promise<unknown>,
+): Promise<void> {
   let batch: OutRecord[] = []
   let bytes = 0
   for (const record of records) {

@@ -63,10 +63,6 @@ export function createCircuit(deps: {
     state = next
     problem = why
     deps.observe.circuit(next, why)
-    wake()
-  }
-
-  function wake(): void {
     for (const resume of waiting) resume()
     waiting.clear()
   }
@@ -99,7 +95,6 @@ export function createCircuit(deps: {
     const untilMs = clock.now() + retryAfterMs
     if (state !== 'open' || untilMs <= hold.untilMs) return
     hold = { untilMs, lengthMs: retryAfterMs, over: false }
-    wake()
   }
 
   function permit(): Permit {
@@ -146,7 +141,7 @@ export function createCircuit(deps: {
   }
 }
 
-/** Resolves at the next `wake`; rejects with the signal's reason. */
+/** Resolves at the next change of state; rejects with the signal's reason. */
 async function changed(waiting: Set<() => void>, signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const onAbort = () => reject(signal.reason)

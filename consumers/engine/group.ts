@@ -1,6 +1,9 @@
 import { ENVELOPE_BYTES } from './body.ts'
 import { type EngineItem, itemBytes } from './item.ts'
 
+/** An item's share counts a comma, which the first one needs not. */
+const EMPTY_BYTES = ENVELOPE_BYTES - 1
+
 /** An item that has no fate yet. */
 export interface Entry {
   readonly index: number
@@ -38,13 +41,13 @@ export function groupItems(
 ): Group[] {
   const groups: Group[] = []
   let entries: Entry[] = []
-  let bytes = ENVELOPE_BYTES
+  let bytes = EMPTY_BYTES
   for (const [index, item] of items.entries()) {
     const size = itemBytes(item)
     if (entries.length > 0 && (entries.length >= limits.maxItems || bytes + size > limits.maxBytes)) {
       groups.push(newGroup(entries, accepted))
       entries = []
-      bytes = ENVELOPE_BYTES
+      bytes = EMPTY_BYTES
     }
     entries.push({ index, item, posts: 0, strikes: 0, acceptedBefore: accepted })
     bytes += size

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 /** Who asked for a past alert to be sent once more, and why. */
-export interface ReplayMark {
+interface ReplayMark {
   readonly id: string
   readonly reason: string
   readonly by: string

@@ -1,5 +1,5 @@
-import avro from 'avsc'
 import type { Schema } from 'avsc'
+import avro from 'avsc'
 import type { Clock } from '../clock.ts'
 import { TransientError } from '../retry.ts'
 import { boundsOf } from './bounds.ts'
@@ -31,7 +31,8 @@ interface Writer {
 }
 
 // branches stay bare, so that adding one later cannot change the shape of what we read
-const TYPE_OPTIONS = { wrapUnions: 'never', omitRecordMethods: true } as const
+// a new object each time: avsc keeps the names it has seen in the options it is given
+const typeOptions = () => ({ wrapUnions: 'never', omitRecordMethods: true }) as const
 const KNOWN_SCHEMAS_MAX = 1_000
 const UNKNOWN_FOR_MS = 5_000
 const SCRATCH_BYTES = 64 * 1024
@@ -53,7 +54,7 @@ export async function openCodec<T>(
 }
 
 export function codecOf<T>(ownId: number, schema: Schema, registry: SchemaLookup, clock: Clock): Codec<T> {
-  const reader = avro.Type.forSchema(schema, TYPE_OPTIONS)
+  const reader = avro.Type.forSchema(schema, typeOptions())
   const writers = new Map<number, Writer>([[ownId, { resolver: undefined, bounds: boundsOf(schema) }]])
   const unknownUntilMs = new Map<number, number>()
   let scratch = Buffer.allocUnsafe(SCRATCH_BYTES)
@@ -89,7 +90,7 @@ export function codecOf<T>(ownId: number, schema: Schema, registry: SchemaLookup
     const written = await registry.schemaOf(id)
     if (written === null) return forget(id)
     try {
-      const resolver = reader.createResolver(avro.Type.forSchema(written, TYPE_OPTIONS))
+      const resolver = reader.createResolver(avro.Type.forSchema(written, typeOptions()))
       if (writers.size < KNOWN_SCHEMAS_MAX) writers.set(id, { resolver, bounds: boundsOf(written) })
       return writers.has(id)
     } catch {

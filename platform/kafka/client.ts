@@ -48,11 +48,10 @@ function forwardLog(
   entry: { message: string } & Record<string, unknown>,
 ): void {
   const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...fields } = entry
+  if (/^(Pausing|Resuming) fetching/.test(message)) return // a line for each lane and change
   const shown = { kafkajs: namespace, detail: message, ...scalars(fields) }
-  if (level === logLevel.ERROR) {
-    if (OFTEN_HARMLESS.test(`${message} ${String(fields['error'] ?? '')}`)) log.debug('kafka client', shown)
-    else log.warn('kafka client', shown)
-  } else if (level === logLevel.WARN) log.debug('kafka client', shown)
+  const text = typeof fields['error'] === 'string' ? `${message} ${fields['error']}` : message
+  if (level === Number(logLevel.ERROR) && !OFTEN_HARMLESS.test(text)) log.warn('kafka client', shown)
   else log.debug('kafka client', shown)
 }
 

@@ -249,12 +249,12 @@ async function claimed(dockerode: Dockerode): Promise<Claimed[]> {
 
 async function sweep(dockerode: Dockerode): Promise<string[]> {
   const swept: string[] = []
-  for (const { name, owner, createdSeconds, remove } of await claimed(dockerode)) {
-    const state = ownerState(owner)
-    const ageSeconds = Date.now() / 1000 - createdSeconds
+  for (const found of await claimed(dockerode)) {
+    const state = ownerState(found.owner)
+    const ageSeconds = Date.now() / 1000 - found.createdSeconds
     if (state === 'alive' || (state === 'elsewhere' && ageSeconds < foreignAgeSeconds)) continue
-    await remove()
-    swept.push(name)
+    await found.remove()
+    swept.push(found.name)
   }
   return swept
 }

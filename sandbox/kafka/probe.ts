@@ -56,7 +56,7 @@ export function parseMetadataResponse(body: Buffer): ClusterView {
 }
 
 /** Asks one broker (host:port, brackets for IPv6). Rejects when no proper answer is there after `timeoutMs`. */
-export function readMetadata(address: string, timeoutMs: number): Promise<ClusterView> {
+export async function readMetadata(address: string, timeoutMs: number): Promise<ClusterView> {
   const { host, port } = splitAddress(address)
   const { promise, resolve, reject } = Promise.withResolvers<ClusterView>()
   const socket = createConnection({ host, port })
@@ -91,12 +91,11 @@ function completeFrame(received: Buffer): Buffer | undefined {
 }
 
 export function splitAddress(address: string): { host: string; port: number } {
-  const match = /^\[?([^[\]]+?)\]?:(\d{1,5})$/.exec(address)
-  const port = Number(match?.[2])
-  if (match?.[1] === undefined || port < 1 || port > 65_535) {
-    throw new Error(`"${address}" is not host:port`)
-  }
-  return { host: match[1], port }
+  const match = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(address)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port < 1 || port > 65_535) throw new Error(`"${address}" is not host:port`)
+  return { host, port }
 }
 
 /**

@@ -120,6 +120,14 @@ describe('open', () => {
     let before = at.clock.now()
     ;(await at.clock.until(at.enter())).works()
     expect(at.clock.now() - before).toBe(2_000)
+    ;(await at.enter()).works()
+    ;(await at.enter()).fails('HTTP 500', 0)
+    ;(await at.enter()).works()
+    ;(await at.enter()).works()
+    await opened(at)
+    before = at.clock.now()
+    ;(await at.clock.until(at.enter())).works()
+    expect(at.clock.now() - before).toBe(4_000)
     for (let i = 0; i < 3; i++) (await at.enter()).works()
     await opened(at)
     before = at.clock.now()
@@ -144,6 +152,27 @@ describe('open', () => {
     await at.clock.advance(1)
     expect(lanes.inside).toHaveLength(1)
     expect(at.clock.now() - before).toBe(10_500)
+  })
+
+  test('a success from before the opening does not close it while a lane probes', async () => {
+    const at = bench()
+    const late = await at.enter()
+    await opened(at)
+    await at.clock.until(at.enter())
+    late.works()
+    expect(at.circuit.state).toBe('half-open')
+  })
+
+  test('requests from before the opening do not make the pause shorter', async () => {
+    const at = bench()
+    const late = await at.enter()
+    await opened(at)
+    const lanes = waitingLanes(at.circuit, [at.never])
+    late.fails('HTTP 429', 10)
+    await at.clock.advance(999)
+    expect(lanes.inside).toHaveLength(0)
+    await at.clock.advance(1)
+    expect(lanes.inside).toHaveLength(1)
   })
 
   test('a straggler that failed does not touch a circuit that has closed meanwhile', async () => {

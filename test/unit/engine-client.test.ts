@@ -1,5 +1,6 @@
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { getEventListeners } from 'node:events'
+import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -195,6 +196,21 @@ describe('a request', () => {
     expect(requests.map(request => request.headers.authorization)).toEqual(['Bearer old', 'Bearer new'])
   })
 
+  test.each([[401], [403]])(
+    'carries the token as it is now after a %i, even if the file looks unchanged',
+    async status => {
+      const { url, requests } = await serve((_, response) => void response.writeHead(status).end())
+      const tokenFile = join(folder, 'token')
+      const engine = client(url, { tokenFile })
+      for (const token of ['one', 'two']) {
+        await writeFile(tokenFile, token)
+        await utimes(tokenFile, 1_000, 1_000)
+        await engine.post(items(2), never)
+      }
+      expect(requests.map(request => request.headers.authorization)).toEqual(['Bearer one', 'Bearer two'])
+    },
+  )
+
   test.each([
     ['a line break and a header', 'token\r\nx-admin: yes'],
     ['nothing', ''],
@@ -321,6 +337,18 @@ describe('an answer', () => {
     expect(requests.map(request => request.headers['content-encoding'])).toEqual(['zstd', undefined, undefined])
     expect(new Set(requests.map(request => request.headers['idempotency-key'])).size).toBe(1)
   })
+
+  test.each([[413], [400], [422]])(
+    '415 and then %i for the plain body also means: no compression from now on',
+    async status => {
+      const { url, requests } = await serve((request, response) => {
+        response.writeHead(request.headers['content-encoding'] === undefined ? status : 415).end()
+      })
+      const engine = client(url)
+      for (let i = 0; i < 2; i++) await engine.post(items(2), never)
+      expect(requests.map(request => request.headers['content-encoding'])).toEqual(['gzip', undefined, undefined])
+    },
+  )
 
   test('415 for both is told, and compression is tried again next time', async () => {
     const { url, requests } = await serve((_, response) => response.writeHead(415).end())
@@ -479,11 +507,14 @@ describe('the deadline', () => {
     expect(await answer).toMatchObject({ kind: 'again', detail: 'no complete answer within 30 s' })
   })
 
-  test('leaves no timer behind when the answer came in time', async () => {
+  test('leaves no timer and no listener behind when the answer came in time', async () => {
     const { url } = await serve(acceptAll)
     const clock = handClock()
-    expect(await client(url, {}, clock).post(items(2), never)).toEqual(ACCEPTED_TWICE)
+    const lane = new AbortController().signal
+    const engine = client(url, {}, clock)
+    for (let i = 0; i < 20; i++) expect(await engine.post(items(2), lane)).toEqual(ACCEPTED_TWICE)
     expect(clock.sleeping).toBe(0)
+    expect(getEventListeners(lane, 'abort')).toEqual([])
   })
 
   test('a lane that is lost cuts its request at once, with its reason', async () => {

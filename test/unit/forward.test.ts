@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import type { EngineAnswer } from '../../consumers/engine/answer.ts'
 import { buildBody } from '../../consumers/engine/body.ts'
@@ -40,7 +41,7 @@ function worker(engine: Engine, limits: Partial<ForwardLimits> = {}) {
     done.catch(() => {})
     return { fates, halt, abort, done }
   }
-  return { clock, circuit, attempts, states, lane }
+  return { clock, circuit, attempts, states, forward, lane }
 }
 
 function kinds(fates: ReadonlyMap<number, ItemFate>): string[] {
@@ -81,6 +82,19 @@ describe('batches', () => {
     )
     for (const [index, ids] of engine.requests.entries()) {
       if (ids.length > 1) expect(bodies[index]).toBeLessThanOrEqual(1_600)
+    }
+  })
+
+  test('are filled to the last byte and not beyond', async () => {
+    const pair = buildBody(items(2)).bytes.length
+    for (const [maxBytes, sizes] of [
+      [pair, [2, 2, 2]],
+      [pair - 1, [1, 1, 1, 1, 1, 1]],
+    ] as const) {
+      const engine = scriptedEngine(acceptAll)
+      const { lane, clock } = worker(engine, { maxBytes })
+      await clock.until(lane(items(6)).done)
+      expect(engine.requests.map(ids => ids.length)).toEqual(sizes)
     }
   })
 
@@ -130,6 +144,44 @@ describe('fates', () => {
     ])
     expect(clock.slept).toEqual([500, 1_000, 2_000, 4_000])
     expect(kinds(fates)).toEqual(Array(4).fill('delivered'))
+  })
+
+  test('a clock that is set back an hour does not put an item off for longer', async () => {
+    const engine = scriptedEngine((ids, request) =>
+      each(ids, () => (request < 2 ? { kind: 'again', detail: 'status 503' } : ACCEPTED)),
+    )
+    const { lane, clock } = worker(engine)
+    const { done } = lane(items(1))
+    await clock.advance(100)
+    clock.set(clock.now() - 3_600_000)
+    await clock.advance(400)
+    expect(engine.requests).toHaveLength(2)
+    clock.set(clock.now() - 3_600_000)
+    await clock.advance(1_000)
+    expect(await done).toBe('done')
+  })
+
+  test('nor does one that is set back while another batch is on its way', async () => {
+    const engine = scriptedEngine((ids, request) => {
+      if (request === 1) clock.set(clock.now() - 3_600_000)
+      return each(ids, () => (request === 0 ? { kind: 'again', detail: 'status 503' } : ACCEPTED))
+    })
+    const { lane, clock } = worker(engine, { maxItems: 1 })
+    expect(await clock.until(lane(items(2)).done)).toBe('done')
+    expect(clock.slept).toEqual([500])
+  })
+
+  test('an item that was put off gets its turn beside a batch that keeps breaking', async () => {
+    const engine = scriptedEngine((ids, request) => {
+      if (ids.includes('alert-0')) return BROKEN
+      return each(ids, () => (request < 4 ? { kind: 'again', detail: 'status 503' } : ACCEPTED))
+    })
+    const { lane, clock } = worker(engine, { maxItems: 1 })
+    const { fates, halt, done } = lane(items(2))
+    await clock.advance(120_000)
+    expect(kinds(fates)).toEqual(['delivered'])
+    halt.abort()
+    expect(await done).toBe('stopped')
   })
 
   test('an answer that holds fewer fates than items leaves the rest to be sent again', async () => {
@@ -191,6 +243,13 @@ describe('trouble of the engine', () => {
     const { lane, clock } = worker(engine)
     await clock.until(lane(items(2)).done)
     expect(clock.slept).toEqual([waitMs])
+  })
+
+  test('that has passed is forgotten: the next pause is the first one again', async () => {
+    const engine = scriptedEngine((ids, request) => (request % 2 === 0 ? BUSY : acceptAll(ids)))
+    const { lane, clock } = worker(engine, { maxItems: 1 })
+    await clock.until(lane(items(3)).done)
+    expect(clock.slept).toEqual([500, 500, 500])
   })
 
   test('holds the whole lane: none of its other batches is sent meanwhile', async () => {
@@ -344,6 +403,17 @@ describe('an item that the engine cannot take', () => {
     })
   })
 
+  test('is not struck for what the engine took before it was sent', async () => {
+    const engine = scriptedEngine(sick)
+    const { lane, clock } = worker(engine, { itemAttempts: 1, maxItems: 1 })
+    const { fates, halt, done } = lane([item(0), bad])
+    await clock.advance(60_000)
+    expect(engine.requests.length).toBeGreaterThan(4)
+    expect(kinds(fates)).toEqual(['delivered'])
+    halt.abort()
+    expect(await done).toBe('stopped')
+  })
+
   test('is never parked while nothing else gets through: that may be the engine', async () => {
     const engine = scriptedEngine(sick)
     const { lane, clock } = worker(engine, { itemAttempts: 4 })
@@ -386,6 +456,19 @@ describe('an item that the engine cannot take', () => {
     expect(kinds(fates)).toEqual([...Array(7).fill('delivered'), 'engine-error'])
     expect(fates.get(7)).toMatchObject({ detail: 'HTTP 500' })
     expect(circuit.state).toBe('closed')
+  })
+
+  test('is not looked for in a batch that broke often but once only while others got through', async () => {
+    const engine = scriptedEngine(ids => (ids.includes('alert-bad') ? BROKEN : acceptAll(ids)))
+    const { lane, clock } = worker(engine, { itemAttempts: 2, isolateAfter: 2 })
+    const { halt, done } = lane([item(0), bad])
+    await clock.advance(0)
+    await clock.until(lane([item(1)]).done)
+    await clock.advance(3_600_000)
+    expect(engine.requests.length).toBeGreaterThan(100)
+    expect(engine.requests.filter(ids => ids.length === 1)).toEqual([['alert-1']])
+    halt.abort()
+    expect(await done).toBe('stopped')
   })
 
   test('is not parked for a whole request that the engine is too busy for, whoever else gets through', async () => {
@@ -546,6 +629,40 @@ describe('halt', () => {
     abort.abort(new Error('lane lost'))
     await expect(done).rejects.toThrow('lane lost')
     expect(clock.sleeping).toBe(0)
+  })
+
+  test('that comes just as the lane is let in sends nothing, and gives the permit back', async () => {
+    const halt = new AbortController()
+    const engine = scriptedEngine(acceptAll)
+    const clock = handClock()
+    let released = 0
+    const permit = { works: () => {}, fails: () => {}, blocked: () => {}, release: () => released++ }
+    const forward = createForward({
+      engine,
+      circuit: {
+        state: 'closed',
+        problem: null,
+        enter: () => {
+          queueMicrotask(() => halt.abort())
+          return Promise.resolve(permit)
+        },
+      },
+      clock,
+      random: () => 1,
+      limits: FORWARD_LIMITS,
+      observe: { attempt: () => {} },
+    })
+    const never = new AbortController().signal
+    expect(await clock.until(forward(items(1), () => {}, { halt: halt.signal, abort: never }))).toBe('stopped')
+    expect(engine.requests).toEqual([])
+    expect(released).toBe(1)
+  })
+
+  test('leaves nothing behind on signals that outlive many calls', async () => {
+    const { forward, clock } = worker(scriptedEngine(acceptAll))
+    const [halt, abort] = [new AbortController().signal, new AbortController().signal]
+    for (let call = 0; call < 50; call++) await clock.until(forward(items(1), () => {}, { halt, abort }))
+    expect([...getEventListeners(halt, 'abort'), ...getEventListeners(abort, 'abort')]).toEqual([])
   })
 
   test('a fault in the caller’s own handling of a fate comes out as it is', async () => {

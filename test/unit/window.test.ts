@@ -147,13 +147,15 @@ describe('windows', () => {
         const [from, to] = compare(a, b) <= 0 ? [a, b] : [b, a]
         const width = toTicks(to) - toTicks(from)
         const halves = halve({ from, to })
-        if (width <= 1n) return expect(halves).toBeNull()
+        if (width <= 1n) {
+          expect(halves).toBeNull()
+          return
+        }
         const [older, newer] = halves ?? []
         expect(older?.from).toBe(from)
         expect(older?.to).toBe(newer?.from)
         expect(newer?.to).toBe(to)
         expect(toTicks(older?.to ?? '') - toTicks(from)).toBe(width / 2n)
-        return undefined
       }),
     )
     expect(halve({ from: '2026-11-23T10:00:00.0000000Z', to: '2026-11-23T10:00:00.0000001Z' })).toBeNull()
