@@ -19,7 +19,8 @@ const io: Io = {
 
 // `socos status | head` closes the pipe early; that is no error
 process.stdout.on('error', error => process.exit('code' in error && error.code === 'EPIPE' ? EXIT.ok : EXIT.failed))
-process.exitCode = await main(process.argv)
+// clients may keep idle sockets open; the command is done all the same
+process.exit(await main(process.argv))
 
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode: number = EXIT.ok

@@ -65,7 +65,9 @@ const MAX_LISTED = 20
 export function judge(evidence: Evidence): Verdict {
   const live = evidence.engine.items.filter(item => !item.replay)
   const arrivals = Map.groupBy(live, item => keyOf(item.tenantId, item.alertId, item.version))
-  const listed = Map.groupBy(evidence.graph.revisions, ({ tenantId, alertId, version }) => keyOf(tenantId, alertId, version))
+  const listed = Map.groupBy(evidence.graph.revisions, ({ tenantId, alertId, version }) =>
+    keyOf(tenantId, alertId, version),
+  )
   const owed = evidence.graph.revisions.filter(revision => isOwed(revision, evidence))
   const missing: MissingRevision[] = []
   const latencies: number[] = []
@@ -98,7 +100,10 @@ export function judge(evidence: Evidence): Verdict {
 }
 
 /** Fetches both ledgers from simulators that run as processes of their own. */
-export async function readLedgers(graphUrl: string, engineUrl: string): Promise<{ graph: GraphLedger; engine: EngineLedger }> {
+export async function readLedgers(
+  graphUrl: string,
+  engineUrl: string,
+): Promise<{ graph: GraphLedger; engine: EngineLedger }> {
   const [graph, engine] = await Promise.all([readJson(graphUrl), readJson(engineUrl)])
   return { graph: graph as GraphLedger, engine: engine as EngineLedger }
 }

@@ -103,7 +103,12 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
     return true
   }
 
-  async function fetchPage(access: TenantAccess, url: URL, isNextLink: boolean, signal: AbortSignal): Promise<PageAnswer> {
+  async function fetchPage(
+    access: TenantAccess,
+    url: URL,
+    isNextLink: boolean,
+    signal: AbortSignal,
+  ): Promise<PageAnswer> {
     const state = stateOf(access.tenantId)
     for (;;) {
       const token = await tokens.get(access, signal)

@@ -3,9 +3,10 @@
  * and nothing secret outlives the request it was read for.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { open, realpath, stat } from 'node:fs/promises'
-import { isAbsolute, join, relative, sep } from 'node:path'
+import { realpath } from 'node:fs/promises'
+import { sep } from 'node:path'
 
+import { placeSecret, readSecretFile, secretFileVersion } from '../../platform/secret-file.ts'
 import type { TenantAccess } from './clouds.ts'
 import { problem, type Trouble } from './problems.ts'
 
@@ -14,7 +15,6 @@ export type Credential =
   | { readonly kind: 'certificate'; readonly privateKey: string; readonly thumbprintSha256: string }
   | { readonly kind: 'assertion'; readonly assertion: string }
 
-const MAX_FILE_BYTES = 64 * 1024
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
 const PRIVATE_KEY =
   /-----BEGIN (?:RSA |ENCRYPTED )?PRIVATE KEY-----[\s\S]+?-----END (?:RSA |ENCRYPTED )?PRIVATE KEY-----/
@@ -24,70 +24,43 @@ const PRIVATE_KEY =
  * Never throws: a file that is missing or out of bounds has a version too.
  */
 export async function credentialVersion(secretsDir: string, access: TenantAccess): Promise<string> {
-  const path = await pathOf(secretsDir, access.credential.file)
-  if (typeof path === 'string') return path
-  try {
-    const { ino, mtimeNs, size } = await stat(path.real, { bigint: true })
-    return `${ino}-${mtimeNs}-${size}`
-  } catch {
-    return 'missing'
-  }
+  const place = await placeOf(secretsDir, access.credential.file)
+  return typeof place === 'string' ? place : ((await secretFileVersion(place.path)) ?? 'missing')
 }
 
 export async function readCredential(secretsDir: string, access: TenantAccess): Promise<Credential | Trouble> {
-  const path = await pathOf(secretsDir, access.credential.file)
-  if (path === 'outside') {
-    return problem(
-      access,
-      'secret-file-outside',
-      'The credential file {file} lies outside SECRETS_DIR: name a file below it in the tenants file.',
-    )
-  }
-  const bytes = path === 'missing' ? 'missing' : await bytesOf(path.real)
-  if (typeof bytes === 'string') return problem(access, `secret-file-${bytes}`, FILE_WORDS[bytes])
-  return credentialFrom(access, bytes.toString('utf8'))
+  const place = await placeOf(secretsDir, access.credential.file)
+  if (typeof place === 'string') return problem(access, `secret-file-${place}`, PLACE_WORDS[place])
+  const read = await readSecretFile(place.path)
+  if (read.kind === 'ok') return credentialFrom(access, read.text)
+  const words = `The credential file ${read.problem}: the operator must put the credential, and nothing else, there.`
+  return problem(access, 'secret-file-unusable', words)
 }
 
-type FileTrouble = 'missing' | 'unreadable' | 'too-large'
-
-const FILE_WORDS: Record<FileTrouble | 'empty', string> = {
+const PLACE_WORDS = {
+  outside: 'The credential file {file} lies outside SECRETS_DIR: name a file below it in the tenants file.',
   missing: 'The credential file {file} is not in SECRETS_DIR: the operator must put it there.',
-  unreadable:
-    'The credential file {file} cannot be read: the operator must check its permissions and that it is a file.',
-  'too-large': `The credential file {file} is larger than ${MAX_FILE_BYTES} bytes: the operator must put the credential alone there.`,
-  empty: 'The credential file {file} is empty: the operator must put the credential there.',
-}
+} as const
 
 /** Where the file really is, links resolved. Kubernetes mounts secrets as links, but within the directory. */
-async function pathOf(secretsDir: string, file: string): Promise<{ readonly real: string } | 'outside' | 'missing'> {
-  const steps = file.split(/[\\/]/)
-  if (file === '' || file.includes('\0') || isAbsolute(file) || steps.includes('..')) return 'outside'
+async function placeOf(
+  secretsDir: string,
+  file: string,
+): Promise<{ readonly path: string } | keyof typeof PLACE_WORDS> {
+  const placed = placeSecret(secretsDir, file)
+  if (placed.kind === 'bad') return 'outside'
   try {
-    const root = await realpath(secretsDir)
-    const real = await realpath(join(root, file))
-    const below = relative(root, real)
-    return below === '' || below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below) ? 'outside' : { real }
+    const [dir, path] = await Promise.all([realpath(secretsDir), realpath(placed.path)])
+    return path.startsWith(dir + sep) ? { path } : 'outside'
   } catch {
     return 'missing'
-  }
-}
-
-async function bytesOf(path: string): Promise<Buffer | FileTrouble> {
-  try {
-    await using handle = await open(path, 'r')
-    const { size } = await handle.stat()
-    return size > MAX_FILE_BYTES ? 'too-large' : await handle.readFile()
-  } catch {
-    return 'unreadable'
   }
 }
 
 function credentialFrom(access: TenantAccess, text: string): Credential | Trouble {
-  if (text.trim() === '') return problem(access, 'secret-file-empty', FILE_WORDS.empty)
   switch (access.credential.kind) {
     case 'secretFile':
-      // editors end files with a newline; anything else could belong to the secret
-      return { kind: 'secret', secret: text.replace(/\r?\n$/, '') }
+      return { kind: 'secret', secret: text }
     case 'federatedTokenFile':
       return { kind: 'assertion', assertion: text.trim() }
     case 'certificateFile':

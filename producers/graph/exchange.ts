@@ -138,8 +138,9 @@ const MAX_ERROR_BYTES = 256 * 1024
 
 class TooLarge extends Error {}
 
-/** Codes only: a message may hold an address or what a server wrote. */
+/** Codes and class names only: a message may hold an address or what a server wrote. */
 function codeOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^[A-Z0-9_]{1,48}$/.test(code) ? code : 'network-error'
+  if (!(error instanceof Error)) return 'unknown'
+  const code = 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^[A-Z0-9_]{1,48}$/.test(code) ? code : error.constructor.name
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ALWAYS, type Fault, faultBasics, type FaultList } from '../graph/fault-list.ts'
+import { ALWAYS, type Fault, type FaultList, faultBasics } from '../graph/fault-list.ts'
 import { retryAfterForms } from '../graph/faults.ts'
 
 /** `tenant` in a fault means: a batch that holds an item of that tenant. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { EngineItem, EngineLedger } from './ledger.ts'
+import type { EngineCounters, EngineItem, EngineLedger } from './ledger.ts'
 import type { ScannedItem } from './scan.ts'
 
 /** An item whose members have the agreed form, or why it has not. */
@@ -49,8 +49,7 @@ export interface MemoryOptions {
 export function openMemory(ledger: EngineLedger, options: MemoryOptions): Memory {
   const acceptedIds = new Set<string>()
   const newest = new Map<string, string>()
-  const contentOfId = new Map<string, string>()
-  const idOfContent = new Map<string, string>()
+  const ids = watchIds()
   const tenants = new Map<string, Readonly<Record<string, unknown>>>()
 
   /** The same object for the same text, so that a million items share one tenant. */
@@ -62,14 +61,6 @@ export function openMemory(ledger: EngineLedger, options: MemoryOptions): Memory
     return tenant
   }
 
-  function watchId(item: ReadItem): void {
-    const content = hash('sha256', JSON.stringify([item.tenantId, item.alertId, item.version, item.sha256]), 'base64url')
-    const changed = (idOfContent.get(content) ?? item.id) !== item.id || (contentOfId.get(item.id) ?? content) !== content
-    if (changed) ledger.counters.unstableIds++
-    idOfContent.set(content, item.id)
-    contentOfId.set(item.id, content)
-  }
-
   /** The engine's own decision: 200, 409 or 422. */
   function decide(item: ReadItem, stale: boolean): number {
     if (item.problem !== null) return 422
@@ -79,7 +70,6 @@ export function openMemory(ledger: EngineLedger, options: MemoryOptions): Memory
   return {
     read: scanned => readItem(scanned, intern(scanned.tenantText, scanned.members.tenant)),
     settle: (item, arrival) => {
-      const { counters } = ledger
       const alertKey = JSON.stringify([item.tenantId, item.alertId])
       const before = newest.get(alertKey)
       const stale = before !== undefined && item.version < before
@@ -105,22 +95,44 @@ export function openMemory(ledger: EngineLedger, options: MemoryOptions): Memory
         replay: item.replay,
         answered: arrival.answered,
       }
-      counters.items++
-      if (item.problem !== null) counters.invalid++
-      else watchId(item)
-      if (accepted) counters.accepted++
-      if (settled.repeat) counters.repeats++
-      if (stale && item.problem === null) {
-        if (item.replay) counters.staleReplays++
-        else counters.staleAfterNew++
-      }
+      count(ledger.counters, settled, item.problem === null)
+      if (item.problem === null && ids.changed(item)) ledger.counters.unstableIds++
       if (accepted) acceptedIds.add(item.id)
       if (accepted && (before === undefined || item.version > before)) newest.set(alertKey, item.version)
       if (options.keepItems) ledger.items.push(settled)
       return settled
     },
     forget: () => {
-      for (const memory of [acceptedIds, newest, contentOfId, idOfContent, tenants]) memory.clear()
+      for (const memory of [acceptedIds, newest, tenants, ids]) memory.clear()
+    },
+  }
+}
+
+function count(counters: EngineCounters, item: EngineItem, valid: boolean): void {
+  counters.items++
+  if (!valid) counters.invalid++
+  if (item.accepted) counters.accepted++
+  if (item.repeat) counters.repeats++
+  if (!item.stale || !valid) return
+  if (item.replay) counters.staleReplays++
+  else counters.staleAfterNew++
+}
+
+/** Notices an id that stands for two contents, or a content that has two ids. */
+function watchIds() {
+  const contentOfId = new Map<string, string>()
+  const idOfContent = new Map<string, string>()
+  return {
+    changed: ({ id, tenantId, alertId, version, sha256 }: ReadItem): boolean => {
+      const content = hash('sha256', JSON.stringify([tenantId, alertId, version, sha256]), 'base64url')
+      const before = { id: idOfContent.get(content) ?? id, content: contentOfId.get(id) ?? content }
+      idOfContent.set(content, id)
+      contentOfId.set(id, content)
+      return before.id !== id || before.content !== content
+    },
+    clear: () => {
+      contentOfId.clear()
+      idOfContent.clear()
     },
   }
 }
@@ -148,7 +160,8 @@ function problemOf(read: Omit<ReadItem, 'problem'>, { members, alert }: ScannedI
   if (read.alertId === '') return 'alertId is missing'
   if (!VERSION.test(read.version)) return 'version is not an instant with 7 fraction digits in UTC'
   if (read.source !== 'alerts_v2' && read.source !== 'alerts') return 'source is neither alerts_v2 nor alerts'
-  if (typeof members.observedAt !== 'string' || !INSTANT.test(members.observedAt)) return 'observedAt is not an instant in UTC'
+  if (typeof members.observedAt !== 'string' || !INSTANT.test(members.observedAt))
+    return 'observedAt is not an instant in UTC'
   if (read.replay && !isReplayMark(members.replay)) return 'replay has no id'
   if (alert?.[0] !== 0x7b) return 'alert is not a JSON object'
   return null

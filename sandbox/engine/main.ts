@@ -11,7 +11,11 @@ const command = new Command('sim:engine')
   .option('--dedupe', 'answer 409 to what is there already', false)
   .option('--counters-only', 'keep no list of items, for long runs', false)
   .addOption(new Option('--max-items <number>', 'more get 413').argParser(whole).default(ENGINE_SIM_LIMITS.maxItems))
-  .addOption(new Option('--max-bytes <number>', 'uncompressed; more get 413').argParser(whole).default(ENGINE_SIM_LIMITS.maxBytes))
+  .addOption(
+    new Option('--max-bytes <number>', 'uncompressed; more get 413')
+      .argParser(whole)
+      .default(ENGINE_SIM_LIMITS.maxBytes),
+  )
   .addOption(new Option('--latency-ms <number>', 'added to every answer').argParser(whole).default(0))
   .addOption(new Option('--seed <number>').argParser(whole).default(1))
   .parse()

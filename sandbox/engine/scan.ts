@@ -137,16 +137,16 @@ function skipNested(body: Buffer, at: number): number {
   const { length } = body
   let depth = 0
   for (let place = at; place < length; place++) {
-    // strings are written out and codes are literals here, for speed: most of the engine's time goes by in this loop
     const byte = body[place]
-    if (byte === 0x22) {
+    if (byte === QUOTE) {
+      // written out, not a call to skipString: most of the engine's time goes by here
       for (place++; place < length; place++) {
         const inside = body[place]
-        if (inside === 0x5c) place++
-        else if (inside === 0x22) break
+        if (inside === BACKSLASH) place++
+        else if (inside === QUOTE) break
       }
-    } else if (byte === 0x7b || byte === 0x5b) depth++
-    else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) return place + 1
+    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) depth++
+    else if ((byte === CLOSE_OBJECT || byte === CLOSE_LIST) && --depth === 0) return place + 1
   }
   throw new ScanError(`the value at byte ${at} does not end`)
 }

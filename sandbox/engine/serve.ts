@@ -110,7 +110,11 @@ function answerOf(settled: EngineItem, item: ReadItem | undefined, fault: Engine
   return { id, status, error: fault?.kind === 'item-status' ? fault.error : 'refused' }
 }
 
-function chosenItems(state: EngineState, items: readonly ReadItem[], fault: EngineFault & { kind: 'item-status' }): Set<ReadItem> {
+function chosenItems(
+  state: EngineState,
+  items: readonly ReadItem[],
+  fault: EngineFault & { kind: 'item-status' },
+): Set<ReadItem> {
   const fitting = items.filter(
     item =>
       (fault.tenant === '*' || item.tenantId === fault.tenant.toLowerCase()) &&
@@ -182,7 +186,8 @@ async function readRequest(state: EngineState, request: IncomingMessage): Promis
   }
   const shape = { wire: wire.length, encoding }
   const token = tokenProblem(state.auth, request.headers)
-  if (token !== undefined) return { kind: 'refused', ...shape, answer: refusal(401, token, { 'www-authenticate': 'Bearer' }) }
+  if (token !== undefined)
+    return { kind: 'refused', ...shape, answer: refusal(401, token, { 'www-authenticate': 'Bearer' }) }
   const type = request.headers['content-type'] ?? ''
   if (!/^application\/json\s*(;|$)/i.test(type)) {
     return { kind: 'refused', ...shape, answer: refusal(415, `content type '${type}' is not application/json`) }
@@ -190,7 +195,11 @@ async function readRequest(state: EngineState, request: IncomingMessage): Promis
   if (encoding === 'identity') return { kind: 'body', ...shape, body: wire }
   if (encoding !== 'gzip' && encoding !== 'zstd') {
     const headers = { 'accept-encoding': 'gzip, zstd, identity' }
-    return { kind: 'refused', ...shape, answer: refusal(415, `content encoding '${encoding}' is not supported`, headers) }
+    return {
+      kind: 'refused',
+      ...shape,
+      answer: refusal(415, `content encoding '${encoding}' is not supported`, headers),
+    }
   }
   try {
     const limit = { maxOutputLength: state.maxBytes }

@@ -5,10 +5,10 @@ import { deliver, jsonAnswer } from '../graph/answer.ts'
 import { seededRandom } from '../graph/chance.ts'
 import { openFaultList } from '../graph/fault-list.ts'
 import { serveEngineAdmin } from './admin.ts'
-import { engineFaultSchema, type EngineFaults } from './faults.ts'
+import { type EngineFaults, engineFaultSchema } from './faults.ts'
 import { openMemory } from './judge.ts'
-import { clearLedger, emptyEngineLedger, type EngineLedger } from './ledger.ts'
-import { type EngineState, refusal, serveBatch, type ServedBatch } from './serve.ts'
+import { clearLedger, type EngineLedger, emptyEngineLedger } from './ledger.ts'
+import { type EngineState, refusal, type ServedBatch, serveBatch } from './serve.ts'
 
 export interface EngineSimOptions {
   /** 0 (the default) takes any free port. */

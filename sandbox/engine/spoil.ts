@@ -52,7 +52,12 @@ function wholeRefusal(fault: EngineFault & { kind: 'status' }): Answer {
   if (fault.retryAfterSeconds !== undefined) headers['retry-after'] = String(fault.retryAfterSeconds)
   if (!fault.html) return refused(fault.status, `simulated ${fault.status}`, headers)
   const body = Buffer.from(`<html><body><h1>${fault.status}</h1></body></html>`)
-  return { status: fault.status, headers: { 'content-type': 'text/html', ...headers }, body, delivery: { mode: 'whole' } }
+  return {
+    status: fault.status,
+    headers: { 'content-type': 'text/html', ...headers },
+    body,
+    delivery: { mode: 'whole' },
+  }
 }
 
 function unreadable(good: Answer, form: (EngineFault & { kind: 'unreadable' })['form']): Answer {
@@ -60,7 +65,11 @@ function unreadable(good: Answer, form: (EngineFault & { kind: 'unreadable' })['
     case 'empty':
       return { ...good, body: Buffer.alloc(0) }
     case 'html':
-      return { ...good, headers: { 'content-type': 'text/html' }, body: Buffer.from('<html><body>Welcome</body></html>') }
+      return {
+        ...good,
+        headers: { 'content-type': 'text/html' },
+        body: Buffer.from('<html><body>Welcome</body></html>'),
+      }
     case 'garbage':
       return { ...good, body: Buffer.from('{"items":"all of them","ok":true}') }
     case 'truncated':

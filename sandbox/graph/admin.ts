@@ -34,7 +34,11 @@ const loadOrder = z.strictObject({
 const faultRemoval = z.strictObject({ id: z.int().optional() })
 
 /** The control surface under `/_sim/`, the same things the in-process object offers. */
-export async function serveGraphAdmin(sim: GraphControls, request: IncomingMessage, url: URL): Promise<Answer | undefined> {
+export async function serveGraphAdmin(
+  sim: GraphControls,
+  request: IncomingMessage,
+  url: URL,
+): Promise<Answer | undefined> {
   const what = `${request.method} ${url.pathname.slice('/_sim/'.length)}`
   try {
     return await answerTo(what, sim, request)
@@ -52,7 +56,9 @@ async function answerTo(what: string, sim: GraphControls, request: IncomingMessa
     case 'GET tenants':
       return jsonAnswer(200, { tenants: sim.tenants })
     case 'POST tenants':
-      return jsonAnswer(200, { tenants: many(await body(), tenantChangeSchema).map(change => sim.changeTenant(change)) })
+      return jsonAnswer(200, {
+        tenants: many(await body(), tenantChangeSchema).map(change => sim.changeTenant(change)),
+      })
     case 'GET faults':
       return jsonAnswer(200, { faults: sim.faults.all, firedByKind: sim.faults.firedByKind() })
     case 'POST faults':

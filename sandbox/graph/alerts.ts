@@ -50,7 +50,10 @@ const KINDS: readonly [Kind, ...Kind[]] = [
     evidence: s => [deviceEvidence(s), processEvidence(s), fileEvidence(s)],
   },
   {
-    titles: ['Email messages containing malicious URL removed after delivery', 'A potentially malicious URL click was detected'],
+    titles: [
+      'Email messages containing malicious URL removed after delivery',
+      'A potentially malicious URL click was detected',
+    ],
     category: 'InitialAccess',
     serviceSource: 'microsoftDefenderForOffice365',
     detectionSource: 'microsoftDefenderForOffice365',
@@ -111,7 +114,11 @@ const ACTIONS =
   'A. Validate the alert.\n1. Inspect the activities on the device timeline.\n2. Look for other suspicious sign-ins of the same user.\n\nB. Contain.\n1. Isolate the device. 2. Reset credentials of affected accounts. 3. Report the file to Microsoft.'
 
 export function newAlertId(random: Random): string {
-  return pick(random, [`da${hex(random, 18)}_-${intBelow(random, 2 ** 31)}`, `fa${guid(random)}`, `ad${hex(random, 64)}`])
+  return pick(random, [
+    `da${hex(random, 18)}_-${intBelow(random, 2 ** 31)}`,
+    `fa${guid(random)}`,
+    `ad${hex(random, 64)}`,
+  ])
 }
 
 /** One `microsoft.graph.security.alert` of about 3 to 5 KB, all members as Graph sends them, nulls included. */
@@ -122,13 +129,15 @@ export function alertMembers(recipe: Recipe): Record<string, unknown> {
   const incidentId = String(1 + intBelow(random, 99_999))
   const updated = recipe.revision > 1
   const resolved = recipe.revision > 2
+  // drawn in every revision, so that what follows is the same in all of them
+  const classification = pick(random, ['truePositive', 'falsePositive'])
   return {
     id: recipe.alertId,
     providerAlertId: recipe.alertId.slice(2),
     incidentId,
     status: resolved ? 'resolved' : updated ? 'inProgress' : 'new',
     severity: pick(random, ['informational', 'low', 'medium', 'high']),
-    classification: resolved ? pick(random, ['truePositive', 'falsePositive']) : null,
+    classification: resolved ? classification : null,
     determination: resolved ? 'malware' : null,
     serviceSource: kind.serviceSource,
     detectionSource: kind.detectionSource,

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** An HTTP answer as data, so that a fault can bend it before it is sent. */
@@ -90,9 +89,17 @@ async function padded(answer: Answer, bytes: number, response: ServerResponse): 
   const end = Math.max(0, answer.body.length - 1)
   response.write(answer.body.subarray(0, end))
   for (let sent = 0; sent < bytes && !response.destroyed; sent += SPACES.length) {
-    if (!response.write(SPACES)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    if (!response.write(SPACES)) await drained(response)
   }
   response.end(answer.body.subarray(end))
+}
+
+/** Resolves when there is room again, or when the client has gone. */
+async function drained(response: ServerResponse): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  response.once('drain', resolve).once('close', resolve)
+  await promise
+  response.off('drain', resolve).off('close', resolve)
 }
 
 export class BodyTooLarge extends Error {}

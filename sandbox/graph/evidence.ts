@@ -1,3 +1,4 @@
+// Past 250 lines because it is a catalogue: one builder for each type of evidence, to be read one at a time.
 import type { Random } from '../../platform/clock.ts'
 import { guid, hex, intBelow, pick } from './chance.ts'
 
@@ -13,7 +14,16 @@ export interface Scene {
 
 type Members = Record<string, unknown>
 
-const USERS = ['j.okafor', 'm.schäfer', 'li.wei', 'a.nowak', 'svc-backup', 'renée.dubois', 'p.oconnor', '山田.太郎'] as const
+const USERS = [
+  'j.okafor',
+  'm.schäfer',
+  'li.wei',
+  'a.nowak',
+  'svc-backup',
+  'renée.dubois',
+  'p.oconnor',
+  '山田.太郎',
+] as const
 const CITIES = [
   { city: 'Amsterdam', countryName: 'Netherlands', state: null, latitude: 52.37403, longitude: 4.88969 },
   { city: 'Lagos', countryName: 'Nigeria', state: 'Lagos', latitude: 6.45407, longitude: 3.39467 },
@@ -149,7 +159,11 @@ export function messageEvidence(scene: Scene): Members {
   return evidence(scene, 'analyzedMessage', [], {
     networkMessageId: guid(scene.random),
     internetMessageId: `<${hex(scene.random, 24)}@mail.paypa1.example>`,
-    subject: pick(scene.random, ['Overdue: invoice 4711 — action required', 'RE: "Payroll" update', 'Votre colis 📦 est bloqué']),
+    subject: pick(scene.random, [
+      'Overdue: invoice 4711 — action required',
+      'RE: "Payroll" update',
+      'Votre colis 📦 est bloqué',
+    ]),
     language: 'en',
     senderIp: '192.0.2.77',
     recipientEmailAddress: `${scene.user.name}@${scene.domain}`,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ALWAYS, type Fault, faultBasics, type FaultList } from './fault-list.ts'
+import { ALWAYS, type Fault, type FaultList, faultBasics } from './fault-list.ts'
 
 /** Which requests: the alert lists, the token endpoint, or both. */
 const anywhere = { ...faultBasics, where: z.enum(['list', 'token', 'any']).default('list') }
@@ -63,12 +63,25 @@ export const graphFaultSchema = z.discriminatedUnion('kind', [
     megabytes: z.int().min(1).max(4096).default(64),
     minRows: z.int().min(0).default(2),
   }),
-  z.strictObject({ kind: z.literal('redirect'), ...both, status: z.int().min(300).max(399).default(302), to: z.string() }),
+  z.strictObject({
+    kind: z.literal('redirect'),
+    ...both,
+    status: z.int().min(300).max(399).default(302),
+    to: z.string(),
+  }),
   /** 401; the token that was sent stays refused. */
   z.strictObject({ kind: z.literal('unauthorized'), ...onList }),
-  z.strictObject({ kind: z.literal('forbidden'), ...onList, code: z.enum(['Forbidden', 'Authorization_RequestDenied']).default('Forbidden') }),
+  z.strictObject({
+    kind: z.literal('forbidden'),
+    ...onList,
+    code: z.enum(['Forbidden', 'Authorization_RequestDenied']).default('Forbidden'),
+  }),
   /** 206 + Warning: transient (a provider timed out, every second row is missing) or permanent (not licensed, none is). */
-  z.strictObject({ kind: z.literal('partial'), ...onList, warning: z.enum(['transient', 'permanent']).default('transient') }),
+  z.strictObject({
+    kind: z.literal('partial'),
+    ...onList,
+    warning: z.enum(['transient', 'permanent']).default('transient'),
+  }),
   /** The page's nextLink is replaced, or added where there was none. `to` is the origin for `other-host`. */
   z.strictObject({
     kind: z.literal('next-link'),

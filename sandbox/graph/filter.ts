@@ -31,13 +31,17 @@ export function readFilter(text: string | null, source: AlertSource): FilterRead
     const on = Object.hasOwn(fields, property) ? fields[property] : undefined
     if (on === undefined) {
       const type = source === 'alerts' ? 'microsoft.graph.alert' : 'microsoft.graph.security.alert'
-      return bad(`Could not find a property named '${property}' on type '${type}' (or the simulator does not filter by it).`)
+      return bad(
+        `Could not find a property named '${property}' on type '${type}' (or the simulator does not filter by it).`,
+      )
     }
     if (!isOperator(operator)) return bad(`Invalid filter clause: operator '${operator}' is not simulated.`)
     // the literal is unquoted; a quoted one is a string and does not compare with an instant
     const value = normaliseStamp(literal)
     if (value === undefined) {
-      return bad(`Invalid filter clause: '${literal}' is not an instant; a DateTimeOffset literal is written without quotes.`)
+      return bad(
+        `Invalid filter clause: '${literal}' is not an instant; a DateTimeOffset literal is written without quotes.`,
+      )
     }
     clauses.push({ on, operator, value })
   }
@@ -59,10 +63,26 @@ export function applyFilter(rows: readonly Row[], clauses: readonly Clause[]): r
   const others: Clause[] = []
   for (const { on, operator, value } of clauses) {
     // the store is ordered by key, so those clauses are two binary searches
-    if (on === 'key' && operator === 'ge') from = Math.max(from, firstIndex(rows, row => row.key >= value))
-    else if (on === 'key' && operator === 'gt') from = Math.max(from, firstIndex(rows, row => row.key > value))
-    else if (on === 'key' && operator === 'lt') to = Math.min(to, firstIndex(rows, row => row.key >= value))
-    else if (on === 'key' && operator === 'le') to = Math.min(to, firstIndex(rows, row => row.key > value))
+    if (on === 'key' && operator === 'ge')
+      from = Math.max(
+        from,
+        firstIndex(rows, row => row.key >= value),
+      )
+    else if (on === 'key' && operator === 'gt')
+      from = Math.max(
+        from,
+        firstIndex(rows, row => row.key > value),
+      )
+    else if (on === 'key' && operator === 'lt')
+      to = Math.min(
+        to,
+        firstIndex(rows, row => row.key >= value),
+      )
+    else if (on === 'key' && operator === 'le')
+      to = Math.min(
+        to,
+        firstIndex(rows, row => row.key > value),
+      )
     else others.push({ on, operator, value })
   }
   const ranged = rows.slice(from, Math.max(from, to))

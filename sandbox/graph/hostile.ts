@@ -8,13 +8,15 @@ type Members = Record<string, unknown>
 
 const BAD_TEXT =
   'CR\r\nLF {"level":"error","msg":"forged"}\u001b[31mred\u001b[0m \u0000 NUL \u2028\u2029 \u202Ertl %s %d ${jndi:ldap://x} \u0085\uFEFF\uFFFD \uD83D lone'
-const FAKE_STRUCTURE = '"]},{"id":"forged","tenantId":"00000000-0000-0000-0000-000000000000"}],"@odata.nextLink":"http://x/\\'
+const FAKE_STRUCTURE =
+  '"]},{"id":"forged","tenantId":"00000000-0000-0000-0000-000000000000"}],"@odata.nextLink":"http://x/\\'
 const LARGE_TEXT_CHARS = 120_000
 const NESTING = 40
 
 const TRICKS: readonly [(members: Members) => string, ...((members: Members) => string)[]] = [
   members => JSON.stringify({ ...members, title: BAD_TEXT, description: `${BAD_TEXT}${BAD_TEXT}` }),
-  members => prefixed(members, '"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"toString":null'),
+  members =>
+    prefixed(members, '"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"toString":null'),
   // the members that follow are the true ones: the last of a name counts, as in JSON.parse
   members =>
     prefixed(
@@ -28,7 +30,11 @@ const TRICKS: readonly [(members: Members) => string, ...((members: Members) => 
     ),
   members => prefixed(members, `"deep":${'[{"a":'.repeat(NESTING / 2)}1${'}]'.repeat(NESTING / 2)}`),
   // ids of this trick come from hostileId; here they are written with escapes that only a JSON reader undoes
-  members => JSON.stringify(members).replaceAll('/', '\\/').replace('"id":"', '"id":"\\u006f\\u0064\\u0064').replace('\\u0064odd', '\\u0064'),
+  members =>
+    JSON.stringify(members)
+      .replaceAll('/', '\\/')
+      .replace('"id":"', '"id":"\\u006f\\u0064\\u0064')
+      .replace('\\u0064odd', '\\u0064'),
   members => JSON.stringify(members, null, 2).replaceAll('\n', '\r\n'),
   members =>
     JSON.stringify({
@@ -40,7 +46,13 @@ const TRICKS: readonly [(members: Members) => string, ...((members: Members) => 
       futureMember: [[], {}, [null]],
     }),
   members => JSON.stringify({ ...members, description: 'ä\\"{['.repeat(LARGE_TEXT_CHARS / 6) }),
-  members => JSON.stringify({ value: [{ id: 'inner' }], '@odata.nextLink': 'http://x.example/next', ...members, title: FAKE_STRUCTURE }),
+  members =>
+    JSON.stringify({
+      value: [{ id: 'inner' }],
+      '@odata.nextLink': 'http://x.example/next',
+      ...members,
+      title: FAKE_STRUCTURE,
+    }),
 ]
 
 function prefixed(members: Members, text: string): string {

@@ -1,3 +1,4 @@
+import type { Random } from '../../platform/clock.ts'
 import type { Recipe } from './alerts.ts'
 import { guid, hex, intBelow, pick, seededRandom } from './chance.ts'
 
@@ -12,11 +13,8 @@ const PROVIDERS = [
 export function legacyMembers(recipe: Recipe): Record<string, unknown> {
   const random = seededRandom(recipe.seed)
   const from = pick(random, PROVIDERS)
-  const account = `user${intBelow(random, 9999)}`
-  const host = `ws-${hex(random, 5)}.contoso.example`
   const updated = recipe.revision > 1
   const resolved = recipe.revision > 2
-  const fileHash = { hashType: 'sha256', hashValue: hex(random, 64) }
   return {
     id: recipe.alertId,
     azureTenantId: recipe.tenantId,
@@ -37,18 +35,36 @@ export function legacyMembers(recipe: Recipe): Record<string, unknown> {
     incidentIds: [String(intBelow(random, 99_999))],
     lastEventDateTime: null,
     lastModifiedDateTime: recipe.updatedText,
-    recommendedActions: ['Validate the alert.', 'Look at the timeline of the device.', 'Reset the credentials of the user.'],
+    recommendedActions: [
+      'Validate the alert.',
+      'Look at the timeline of the device.',
+      'Reset the credentials of the user.',
+    ],
     severity: pick(random, ['informational', 'low', 'medium', 'high']),
     sourceMaterials: [`https://security.microsoft.com/alerts/${encodeURIComponent(recipe.alertId)}`],
     status: resolved ? 'resolved' : updated ? 'inProgress' : 'newAlert',
     title: from.title,
-    vendorInformation: { provider: from.provider, providerVersion: null, subProvider: from.subProvider, vendor: 'Microsoft' },
+    vendorInformation: {
+      provider: from.provider,
+      providerVersion: null,
+      subProvider: from.subProvider,
+      vendor: 'Microsoft',
+    },
+    ...states(random, recipe.createdText),
+  }
+}
+
+/** The lists of what was involved; empty ones are sent too. */
+function states(random: Random, createdText: string): Record<string, unknown> {
+  const account = `user${intBelow(random, 9999)}`
+  const fileHash = { hashType: 'sha256', hashValue: hex(random, 64) }
+  return {
     alertDetections: [],
     cloudAppStates: [{ destinationServiceIp: '203.0.113.9', destinationServiceName: 'SharePoint', riskScore: null }],
     fileStates: [{ name: 'setup.exe', path: `C:\\Users\\${account}\\Downloads`, riskScore: null, fileHash }],
     hostStates: [
       {
-        fqdn: host,
+        fqdn: `ws-${hex(random, 5)}.contoso.example`,
         isAzureAdJoined: true,
         isAzureAdRegistered: false,
         isHybridAzureDomainJoined: null,
@@ -83,12 +99,12 @@ export function legacyMembers(recipe: Recipe): Record<string, unknown> {
       {
         accountName: account,
         commandLine: `powershell.exe -enc ${hex(random, 120)}`,
-        createdDateTime: recipe.createdText,
+        createdDateTime: createdText,
         fileHash,
         integrityLevel: 'high',
         isElevated: true,
         name: 'powershell.exe',
-        parentProcessCreatedDateTime: recipe.createdText,
+        parentProcessCreatedDateTime: createdText,
         parentProcessId: intBelow(random, 65_536),
         parentProcessName: 'winword.exe',
         path: 'C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe',
@@ -105,7 +121,7 @@ export function legacyMembers(recipe: Recipe): Record<string, unknown> {
         domainName: 'contoso.example',
         emailRole: 'unknown',
         isVpn: null,
-        logonDateTime: recipe.createdText,
+        logonDateTime: createdText,
         logonId: null,
         logonIp: '198.51.100.14',
         logonLocation: 'Lagos, Lagos, NG',

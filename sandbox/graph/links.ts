@@ -19,7 +19,9 @@ export function nextLink(state: GraphState, here: Here, query: ListQuery, page: 
   if (!page.more) return null
   const last = page.rows.at(-1)
   if (state.settings.paging === 'skip') return skipLink(state, here, page.start + page.rows.length)
-  return last === undefined ? linkToSamePlace(state, here, page) : tokenLink(here, writeToken(here.options, last, query.orderBy.by))
+  return last === undefined
+    ? linkToSamePlace(state, here, page)
+    : tokenLink(here, writeToken(here.options, last, query.orderBy.by))
 }
 
 /** A link to the page that was asked for just now. */

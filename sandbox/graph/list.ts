@@ -24,7 +24,9 @@ export type Position =
   /** A token that a faulty nextLink carries: `loop`, `cycle-b`, `endless-7`, `refused`. */
   | { readonly kind: 'trap'; readonly name: string }
 
-export type QueryReading = { readonly kind: 'query'; readonly query: ListQuery } | { readonly kind: 'bad'; readonly message: string }
+export type QueryReading =
+  | { readonly kind: 'query'; readonly query: ListQuery }
+  | { readonly kind: 'bad'; readonly message: string }
 
 const MAX_TOP = 1000
 const MAX_SKIP = 500
@@ -143,7 +145,8 @@ export function cutPage(query: ListQuery, pageSize: number): Page {
   const { by, ascending } = query.orderBy
   const ordered = by === 'key' ? matching : matching.toSorted(byCreated)
   const length = ordered.length
-  const start = position.kind === 'skip' ? position.rows : position.kind === 'after' ? rowsUpTo(ordered, position, query) : 0
+  const start =
+    position.kind === 'skip' ? position.rows : position.kind === 'after' ? rowsUpTo(ordered, position, query) : 0
   const rows: Row[] = []
   for (let place = start; place < length && rows.length < size; place++) {
     const row = ordered[ascending ? place : length - 1 - place]
@@ -158,7 +161,11 @@ function byCreated(a: Row, b: Row): number {
 }
 
 /** How many rows, in the order of the answer, lie up to and with the place a token names. */
-function rowsUpTo(ordered: readonly Row[], place: { readonly key: string; readonly seq: number }, query: ListQuery): number {
+function rowsUpTo(
+  ordered: readonly Row[],
+  place: { readonly key: string; readonly seq: number },
+  query: ListQuery,
+): number {
   const { by, ascending } = query.orderBy
   const before = firstIndex(ordered, row => {
     if (row[by] !== place.key) return row[by] > place.key

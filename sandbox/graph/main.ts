@@ -4,25 +4,39 @@ import { writeTenantFiles } from './tenants.ts'
 
 /** `npm run sim:graph`: the simulator as a process of its own. One JSON line on stdout says where it listens. */
 const command = new Command('sim:graph')
-  .description('Simulated Entra and Microsoft Graph for security alerts, on one plain-http port. Control it under /_sim/.')
+  .description(
+    'Simulated Entra and Microsoft Graph for security alerts, on one plain-http port. Control it under /_sim/.',
+  )
   .addOption(new Option('--port <number>', '0 takes any free one').argParser(whole).default(8081))
   .option('--host <address>', 'address to listen on', '127.0.0.1')
   .addOption(new Option('--tenants <number>').argParser(whole).default(3))
-  .addOption(new Option('--legacy <number>', 'so many tenants, the last ones, use the retired list').argParser(whole).default(0))
+  .addOption(
+    new Option('--legacy <number>', 'so many tenants, the last ones, use the retired list').argParser(whole).default(0),
+  )
   .addOption(new Option('--unconsented <number>', 'so many tenants have never consented').argParser(whole).default(0))
   .addOption(new Option('--expired <number>', 'so many tenants have an expired secret').argParser(whole).default(0))
   .addOption(new Option('--rate <number>', 'new alerts a second over all tenants').argParser(positive).default(0))
   .addOption(new Option('--backlog <number>', 'alerts of the past for each tenant').argParser(whole).default(0))
   .addOption(new Option('--backlog-days <number>').argParser(positive).default(6))
   .addOption(new Option('--updates <share>', 'updates for each new alert').argParser(positive).default(0))
-  .addOption(new Option('--hot <share>', 'share of the events that the first tenant gets on top').argParser(positive).default(0))
-  .addOption(new Option('--hostile <share>', 'share of alerts with odd ids, duplicate members and the like').argParser(positive).default(0))
+  .addOption(
+    new Option('--hot <share>', 'share of the events that the first tenant gets on top').argParser(positive).default(0),
+  )
+  .addOption(
+    new Option('--hostile <share>', 'share of alerts with odd ids, duplicate members and the like')
+      .argParser(positive)
+      .default(0),
+  )
   .addOption(new Option('--seed <number>').argParser(whole).default(1))
   .addOption(new Option('--page-size <number>').argParser(whole).default(1000))
   .addOption(new Option('--paging <form>', 'form of nextLink').choices(['skiptoken', 'skip']).default('skiptoken'))
-  .addOption(new Option('--limit <number>', 'list requests a minute and tenant before 429').argParser(whole).default(150))
+  .addOption(
+    new Option('--limit <number>', 'list requests a minute and tenant before 429').argParser(whole).default(150),
+  )
   .addOption(new Option('--lag-ms <number>', 'how long a new revision stays invisible').argParser(whole).default(0))
-  .addOption(new Option('--skew-ms <number>', 'clock of the simulator minus that of the host').argParser(Number).default(0))
+  .addOption(
+    new Option('--skew-ms <number>', 'clock of the simulator minus that of the host').argParser(Number).default(0),
+  )
   .option('--secrets-dir <directory>', 'write the secret file of each tenant there')
   .option('--tenants-file <file>', 'write the tenants file (.yaml or .json) there')
   .parse()

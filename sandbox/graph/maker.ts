@@ -50,7 +50,13 @@ export function openMaker(
     return store.add(bytes, moment, known)
   }
 
-  function begin(moment: Moment, createdText: string, updatedText: string, revision: number, hostile: boolean): LedgerRevision {
+  function begin(
+    moment: Moment,
+    createdText: string,
+    updatedText: string,
+    revision: number,
+    hostile: boolean,
+  ): LedgerRevision {
     const seed = subSeed(options.seed, made.length)
     const ordinary = newAlertId(seededRandom(seed))
     const alertId = hostile ? hostileId(ordinary, seed) : ordinary

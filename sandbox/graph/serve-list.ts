@@ -6,13 +6,18 @@ import { appliesAt, type GraphFault } from './faults.ts'
 import { brokenLink, type Here, linkToSamePlace, nextLink, trapNext } from './links.ts'
 import { cutPage, type ListQuery, type Page, readQuery } from './list.ts'
 import { spoilAnswer } from './spoil.ts'
-import { type Directory, graphError, type GraphState, simNow } from './state.ts'
-import type { Row } from './store.ts'
 import { stampOfMs } from './stamp.ts'
+import { type Directory, type GraphState, graphError, simNow } from './state.ts'
+import type { Row } from './store.ts'
 import type { AlertSource } from './tenants.ts'
 
 const ROLES: Readonly<Record<AlertSource, readonly string[]>> = {
-  alerts_v2: ['SecurityAlert.Read.All', 'SecurityAlert.ReadWrite.All', 'SecurityIncident.Read.All', 'SecurityIncident.ReadWrite.All'],
+  alerts_v2: [
+    'SecurityAlert.Read.All',
+    'SecurityAlert.ReadWrite.All',
+    'SecurityIncident.Read.All',
+    'SecurityIncident.ReadWrite.All',
+  ],
   alerts: ['SecurityEvents.Read.All', 'SecurityEvents.ReadWrite.All'],
 }
 
@@ -72,7 +77,8 @@ function decide(state: GraphState, request: IncomingMessage, here: Here, source:
   // a tenant's alerts lie in one list only; the other one is empty for it
   const rows = directory?.tenant.source === source ? directory.store.visible(caller.nowMs) : []
   const read = readQuery(source, here.options, rows, state.issuedSkips)
-  if (read.kind === 'bad') return { answer: graphError(state, request, 400, 'BadRequest', read.message), rows: 0, fault: null }
+  if (read.kind === 'bad')
+    return { answer: graphError(state, request, 400, 'BadRequest', read.message), rows: 0, fault: null }
   const { query } = read
   if (query.position.kind === 'trap') return trapPage(state, request, here, query, query.position.name)
   const page = cutPage(query, state.settings.pageSize)
@@ -98,7 +104,9 @@ function decide(state: GraphState, request: IncomingMessage, here: Here, source:
 function refuse(state: GraphState, request: IncomingMessage, source: AlertSource, caller: Caller): Answer | undefined {
   const { grant, tenantId } = caller
   const unauthorized = (message: string): Answer =>
-    graphError(state, request, 401, 'InvalidAuthenticationToken', message, { 'www-authenticate': 'Bearer realm="", error="invalid_token"' })
+    graphError(state, request, 401, 'InvalidAuthenticationToken', message, {
+      'www-authenticate': 'Bearer realm="", error="invalid_token"',
+    })
   if (caller.token === '') return unauthorized('Access token is empty.')
   if (grant === undefined) return unauthorized('IDX14100: JWT is not well formed, or its signature is invalid.')
   if (grant.expiresAtMs <= simNow(state)) return unauthorized('Lifetime validation failed, the token is expired.')
@@ -132,7 +140,8 @@ function plantAlert(state: GraphState, directory: Directory, fault: GraphFault):
   const legacy = tenant.source === 'alerts'
   const nowMs = state.now()
   const time = stampOfMs(simNow(state))
-  const owner = fault.kind === 'foreign-alert' ? (fault.otherTenantId ?? '99999999-9999-4999-a999-999999999999') : tenant.tenantId
+  const owner =
+    fault.kind === 'foreign-alert' ? (fault.otherTenantId ?? '99999999-9999-4999-a999-999999999999') : tenant.tenantId
   const members: Record<string, unknown> = {
     id: `planted-${fault.id}-${fault.fired}`,
     [legacy ? 'azureTenantId' : 'tenantId']: owner,
@@ -155,7 +164,14 @@ interface ShapedPage {
   readonly next: string | null
 }
 
-function shapePage(state: GraphState, here: Here, query: ListQuery, page: Page, all: readonly Row[], fault: GraphFault): ShapedPage {
+function shapePage(
+  state: GraphState,
+  here: Here,
+  query: ListQuery,
+  page: Page,
+  all: readonly Row[],
+  fault: GraphFault,
+): ShapedPage {
   const next = nextLink(state, here, query, page)
   if (fault.kind === 'next-link') return { rows: page.rows, next: brokenLink(here, fault) }
   if (fault.kind === 'empty-page') return { rows: [], next: linkToSamePlace(state, here, page) }
@@ -180,7 +196,12 @@ function pageAnswer(here: Here, query: ListQuery, rows: readonly Row[], next: st
     chunks.push(row.bytes)
   }
   chunks.push(Buffer.from(next === null ? ']}' : `],"@odata.nextLink":${JSON.stringify(next)}}`))
-  return { status: 200, headers: { 'content-type': JSON_TYPE }, body: Buffer.concat(chunks), delivery: { mode: 'whole' } }
+  return {
+    status: 200,
+    headers: { 'content-type': JSON_TYPE },
+    body: Buffer.concat(chunks),
+    delivery: { mode: 'whole' },
+  }
 }
 
 function isFollowUp(options: URLSearchParams): boolean {

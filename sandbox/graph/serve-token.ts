@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type Answer, jsonAnswer, reachesClient, readBody } from './answer.ts'
-import { entraError, judgeTokenRequest } from './entra.ts'
+import { judgeTokenRequest } from './entra.ts'
+import { entraError } from './entra-errors.ts'
 import { appliesAt } from './faults.ts'
 import { spoilAnswer } from './spoil.ts'
 import { type GraphState, simNow } from './state.ts'
@@ -28,7 +29,11 @@ export async function serveToken(
   } else {
     const { token, lifetimeSeconds } = state.desk.issue(tenant, simNow(state))
     const times = { expires_in: lifetimeSeconds, ext_expires_in: lifetimeSeconds }
-    answer = jsonAnswer(200, { token_type: 'Bearer', ...times, access_token: token }, { 'cache-control': 'no-store, no-cache', pragma: 'no-cache' })
+    answer = jsonAnswer(
+      200,
+      { token_type: 'Bearer', ...times, access_token: token },
+      { 'cache-control': 'no-store, no-cache', pragma: 'no-cache' },
+    )
   }
   const spot = { where: 'token' as const, followUp: false, rows: 0, covers: () => false }
   const fault = state.faults.take([tenantId], candidate => appliesAt(candidate, spot))

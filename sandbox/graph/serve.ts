@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Answer, BodyTooLarge, deliver, jsonAnswer } from './answer.ts'
 import { serveList } from './serve-list.ts'
 import { serveToken } from './serve-token.ts'
-import { graphError, type GraphState, simNow } from './state.ts'
+import { type GraphState, graphError, simNow } from './state.ts'
 
 /** Answers under `/_sim/`, or undefined for a path it does not know. */
 export type AdminHandler = (request: IncomingMessage, url: URL) => Promise<Answer | undefined>
@@ -38,7 +38,10 @@ async function route(state: GraphState, admin: AdminHandler, request: IncomingMe
   const url = readUrl(request.url ?? '/')
   if (url === undefined) return graphError(state, request, 400, 'BadRequest', 'The request URL is invalid.')
   if (url.pathname.startsWith('/_sim/')) {
-    return (await admin(request, url)) ?? jsonAnswer(404, { error: `the simulator has no ${request.method} ${url.pathname}` })
+    return (
+      (await admin(request, url)) ??
+      jsonAnswer(404, { error: `the simulator has no ${request.method} ${url.pathname}` })
+    )
   }
   const login = /^\/([^/]+)\/oauth2\/v2\.0\/token$/.exec(url.pathname)
   if (login !== null && request.method === 'POST') {

@@ -5,14 +5,21 @@ import { serveGraphAdmin } from './admin.ts'
 import { intBelow, seededRandom, subSeed } from './chance.ts'
 import { openTokenDesk } from './entra.ts'
 import { openFaultList } from './fault-list.ts'
-import { graphFaultSchema, type GraphFaults } from './faults.ts'
+import { type GraphFaults, graphFaultSchema } from './faults.ts'
 import { emptyGraphLedger, type GraphLedger, type LedgerRevision, openRequestBook } from './ledger.ts'
 import { type Load, openLoad } from './load.ts'
 import { type Moment, openMaker } from './maker.ts'
 import { serveGraph } from './serve.ts'
 import { type Directory, type GraphState, simNow } from './state.ts'
 import { openStore } from './store.ts'
-import { changeTenant, makeTenants, type SimTenant, type TenantChange, tenantChangeSchema, type TenantPlan } from './tenants.ts'
+import {
+  changeTenant,
+  makeTenants,
+  type SimTenant,
+  type TenantChange,
+  type TenantPlan,
+  tenantChangeSchema,
+} from './tenants.ts'
 
 export interface GraphSimOptions {
   /** 0 (the default) takes any free port. */
@@ -194,7 +201,8 @@ function controls(state: GraphState, options: GraphSimOptions, seed: number): Gr
     addAlert: (tenantId, wish = {}) => directory(tenantId).maker.create(moment(wish.visibleInMs), wish),
     updateAlert: (tenantId, alertId, wish = {}) => {
       const revision = directory(tenantId).maker.update(moment(wish.visibleInMs), { ...wish, alertId })
-      if (revision === undefined) throw new Error(`tenant ${tenantId} has no made-up alert ${alertId}; inject a new revision instead`)
+      if (revision === undefined)
+        throw new Error(`tenant ${tenantId} has no made-up alert ${alertId}; inject a new revision instead`)
       return revision
     },
     inject: (tenantId, alert, wish = {}) => directory(tenantId).store.add(Buffer.from(alert), moment(wish.visibleInMs)),

@@ -1,32 +1,44 @@
 import type { IncomingMessage } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { type Answer, type Delivery } from './answer.ts'
-import { entraError } from './entra.ts'
+import { entraError } from './entra-errors.ts'
 import type { GraphFault, retryAfterForms } from './faults.ts'
-import { graphError, type GraphState, simNow } from './state.ts'
+import { type GraphState, graphError, simNow } from './state.ts'
 
 const TEN_YEARS_SECONDS = 315_360_000
 const HTML = Buffer.from(
   '<!DOCTYPE html><html><head><title>Sign in to your account</title></head><body><h1>Service Unavailable</h1></body></html>',
 )
 
+const FORBIDDEN_WORDS = {
+  Forbidden:
+    'Missing application roles. API required roles: SecurityAlert.Read.All,SecurityAlert.ReadWrite.All,SecurityIncident.Read.All,SecurityIncident.ReadWrite.All, application roles: .',
+  Authorization_RequestDenied: 'Insufficient privileges to complete the operation.',
+} as const
+const WARNINGS = {
+  transient: '199 - "Microsoft/MCAS/504/10000", 199 - "Microsoft/IPC/429/120"',
+  permanent: '199 - "Microsoft/WDATP/403/228"',
+} as const
+
 /** What is left of a good answer after a fault. Faults that shape the page itself have done so before. */
 export function spoilAnswer(state: GraphState, request: IncomingMessage, good: Answer, fault: GraphFault): Answer {
+  const refuse = (status: number, code: string, message: string, retryAfter?: string): Answer =>
+    graphError(state, request, status, code, message, retryAfter === undefined ? {} : { 'retry-after': retryAfter })
   switch (fault.kind) {
-    case 'throttle': {
-      const retryAfter = retryAfterText(fault, simNow(state))
-      const headers: Record<string, string> = retryAfter === undefined ? {} : { 'retry-after': retryAfter }
-      return graphError(state, request, 429, 'TooManyRequests', 'Too many requests.', headers)
-    }
+    case 'throttle':
+      return refuse(429, 'TooManyRequests', 'Too many requests.', retryAfterText(fault, simNow(state)))
     case 'status': {
-      const headers: Record<string, string> =
-        fault.retryAfterSeconds === undefined ? {} : { 'retry-after': String(fault.retryAfterSeconds) }
-      if (fault.html) return html(good, fault.status, headers)
+      const retryAfter = fault.retryAfterSeconds?.toString()
+      if (fault.html) return html(good, fault.status, retryAfter)
       const code = fault.status >= 500 ? 'serviceNotAvailable' : 'BadRequest'
-      return graphError(state, request, fault.status, code, `Simulated failure ${fault.status}.`, headers)
+      return refuse(fault.status, code, `Simulated failure ${fault.status}.`, retryAfter)
     }
     case 'poison':
-      return graphError(state, request, fault.status, 'generalException', 'An error occurred while processing this request.')
+      return refuse(fault.status, 'generalException', 'An error occurred while processing this request.')
+    case 'unauthorized':
+      return refuse(401, 'InvalidAuthenticationToken', 'Lifetime validation failed, the token is expired.')
+    case 'forbidden':
+      return refuse(403, fault.code, FORBIDDEN_WORDS[fault.code])
     case 'reset':
       return delivered(good, { mode: fault.when === 'before' ? 'reset-before' : 'reset-within' })
     case 'hang':
@@ -40,33 +52,19 @@ export function spoilAnswer(state: GraphState, request: IncomingMessage, good: A
     case 'truncated-body':
       return { ...good, body: good.body.subarray(0, good.body.length >> 1) }
     case 'html':
-      return html(good, 200, {})
+      return html(good, 200)
     case 'content-type':
-      return { ...good, headers: { ...good.headers, 'content-type': fault.contentType } }
+      return withHeader(good, 'content-type', fault.contentType)
     case 'bom':
       return { ...good, body: Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), good.body]) }
     case 'invalid-utf8':
       return { ...good, body: withBrokenText(good.body) }
     case 'gzip-bomb':
-      return { ...good, headers: { ...good.headers, 'content-encoding': 'gzip' }, body: bomb(good.body, fault.megabytes) }
+      return { ...withHeader(good, 'content-encoding', 'gzip'), body: bomb(good.body, fault.megabytes) }
     case 'redirect':
       return { ...good, status: fault.status, headers: { location: fault.to }, body: Buffer.alloc(0) }
-    case 'unauthorized':
-      return graphError(state, request, 401, 'InvalidAuthenticationToken', 'Lifetime validation failed, the token is expired.')
-    case 'forbidden': {
-      const message =
-        fault.code === 'Forbidden'
-          ? 'Missing application roles. API required roles: SecurityAlert.Read.All,SecurityAlert.ReadWrite.All,SecurityIncident.Read.All,SecurityIncident.ReadWrite.All, application roles: .'
-          : 'Insufficient privileges to complete the operation.'
-      return graphError(state, request, 403, fault.code, message)
-    }
-    case 'partial': {
-      const warning =
-        fault.warning === 'transient'
-          ? '199 - "Microsoft/MCAS/504/10000", 199 - "Microsoft/IPC/429/120"'
-          : '199 - "Microsoft/WDATP/403/228"'
-      return { ...good, status: 206, headers: { ...good.headers, warning } }
-    }
+    case 'partial':
+      return { ...withHeader(good, 'warning', WARNINGS[fault.warning]), status: 206 }
     case 'aadsts': {
       const tenant = /^\/([^/]+)\//.exec(request.url ?? '')?.[1] ?? ''
       return entraError(fault.code, { simNowMs: simNow(state), tenant, app: 'simulated', correlationId: 'simulated' })
@@ -84,12 +82,18 @@ export function spoilAnswer(state: GraphState, request: IncomingMessage, good: A
   }
 }
 
+function withHeader(good: Answer, name: string, value: string): Answer {
+  return { ...good, headers: { ...good.headers, [name]: value } }
+}
+
 function delivered(good: Answer, delivery: Delivery): Answer {
   return { ...good, delivery }
 }
 
-function html(good: Answer, status: number, headers: Record<string, string>): Answer {
-  return { ...good, status, headers: { 'content-type': 'text/html; charset=utf-8', ...headers }, body: HTML }
+function html(good: Answer, status: number, retryAfter?: string): Answer {
+  const headers: Record<string, string> = { 'content-type': 'text/html; charset=utf-8' }
+  if (retryAfter !== undefined) headers['retry-after'] = retryAfter
+  return { ...good, status, headers, body: HTML }
 }
 
 /** The header's value for a throttle fault; undefined for none. */

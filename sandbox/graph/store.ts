@@ -139,7 +139,8 @@ function readAlert(bytes: Buffer, tenantId: string, source: AlertSource): ReadAl
     const value = Object.hasOwn(members, name) ? members[name] : null
     return typeof value === 'string' && value !== '' ? value : null
   }
-  const times = source === 'alerts' ? [text('lastModifiedDateTime'), text('createdDateTime')] : [text('lastUpdateDateTime')]
+  const times =
+    source === 'alerts' ? [text('lastModifiedDateTime'), text('createdDateTime')] : [text('lastUpdateDateTime')]
   // the first usable one, as the design has it for legacy alerts
   const versionText = times.find(time => time !== null && normaliseStamp(time) !== undefined) ?? null
   const version = versionText === null ? null : (normaliseStamp(versionText) ?? null)

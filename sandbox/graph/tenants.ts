@@ -41,7 +41,14 @@ export interface TenantPlan {
   readonly expired?: number
 }
 
-const NAMES = ['Contoso Bank', 'Fabrikam Küchen GmbH', 'Société Générée', '木の葉 Holdings', 'Ødegård & Søn', 'Adatum'] as const
+const NAMES = [
+  'Contoso Bank',
+  'Fabrikam Küchen GmbH',
+  'Société Générée',
+  '木の葉 Holdings',
+  'Ødegård & Søn',
+  'Adatum',
+] as const
 
 /** The same plan gives the same tenants, secrets included. The first tenant is always a healthy one. */
 export function makeTenants(plan: TenantPlan): SimTenant[] {
@@ -71,7 +78,11 @@ function makeTenant(seed: number, source: AlertSource, place: number): SimTenant
     exists: true,
     appKnown: true,
     tokenError: null,
-    metadata: { tier: pick(random, ['gold', 'silver']), region: pick(random, ['eu-west', 'us-east']), customerNumber: place + 1 },
+    metadata: {
+      tier: pick(random, ['gold', 'silver']),
+      region: pick(random, ['eu-west', 'us-east']),
+      customerNumber: place + 1,
+    },
   }
 }
 
@@ -82,7 +93,9 @@ export const tenantChangeSchema = z.strictObject({
   source: z.enum(['alerts_v2', 'alerts']).optional(),
   name: z.string().optional(),
   /** Replaces the valid secrets; the former ones become wrong (7000215). */
-  secrets: z.array(z.strictObject({ value: z.string().min(1), expiresAtMs: z.number().nullable().default(null) })).optional(),
+  secrets: z
+    .array(z.strictObject({ value: z.string().min(1), expiresAtMs: z.number().nullable().default(null) }))
+    .optional(),
   /** Keeps the secrets but ends (7000222) or revives them. */
   secretsExpired: z.boolean().optional(),
   certificatePem: z.string().nullable().optional(),
@@ -101,8 +114,7 @@ export type TenantChange = z.input<typeof tenantChangeSchema>
 export function changeTenant(found: SimTenant | undefined, change: z.output<typeof tenantChangeSchema>): SimTenant {
   const seed = subSeed(0, ...Buffer.from(change.tenantId))
   const made = found ?? { ...makeTenant(seed, change.source ?? 'alerts_v2', 0), name: 'New customer' }
-  const tenant: SimTenant =
-    found ?? { ...made, tenantId: change.tenantId, clientId: change.clientId ?? made.clientId }
+  const tenant: SimTenant = found ?? { ...made, tenantId: change.tenantId, clientId: change.clientId ?? made.clientId }
   if (change.name !== undefined) tenant.name = change.name
   if (change.secrets !== undefined) tenant.secrets = change.secrets
   if (change.secretsExpired !== undefined) {

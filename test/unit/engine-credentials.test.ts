@@ -3,8 +3,8 @@ import { mkdtemp, rename, rm, symlink, utimes, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { followSecretFile, parseBearerToken } from '../../consumers/engine/credentials.ts'
 import { engineEndpoint } from '../../consumers/engine/endpoint.ts'
-import { followSecretFile, parseBearerToken } from '../../consumers/engine/secret-file.ts'
 import { parseSigningKeys, signature } from '../../consumers/engine/sign.ts'
 
 // the example that the Standard Webhooks specification and its libraries share
@@ -111,13 +111,13 @@ describe('a secret file', () => {
   test('that is missing, a folder, too large or wrong is named with the reason, and never quoted', async () => {
     const path = join(folder, 'token')
     const file = followSecretFile(path, 'token', parseBearerToken)
-    await expect(file.read()).rejects.toThrow(`token file ${path} cannot be read: ENOENT`)
+    await expect(file.read()).rejects.toThrow(`token file "${path}" does not exist`)
     await writeFile(path, 'sesame\r\nopen')
-    await expect(file.read()).rejects.toThrow(`token file ${path} does not hold one token`)
+    await expect(file.read()).rejects.toThrow(`token file "${path}" does not hold one token`)
     await expect(file.read()).rejects.not.toThrow('sesame')
     await writeFile(path, 'x'.repeat(70_000))
     await expect(file.read()).rejects.toThrow('is larger than 65536 bytes')
-    await expect(followSecretFile(folder, 'token', parseBearerToken).read()).rejects.toThrow('EISDIR')
+    await expect(followSecretFile(folder, 'token', parseBearerToken).read()).rejects.toThrow('is not a regular file')
     await writeFile(path, 'sesame')
     expect(await file.read()).toBe('sesame')
   })

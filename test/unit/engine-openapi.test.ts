@@ -15,7 +15,9 @@ interface OpenApi {
 }
 
 interface Operation {
-  readonly requestBody: { readonly content: Record<string, { readonly examples: Record<string, { readonly value: unknown }> }> }
+  readonly requestBody: {
+    readonly content: Record<string, { readonly examples: Record<string, { readonly value: unknown }> }>
+  }
   readonly responses: Record<string, ResponseObject>
 }
 
@@ -55,7 +57,24 @@ describe('the document', () => {
 
   test('describes every answer and what the sender does with it', () => {
     const responses = Object.entries(operation?.responses ?? {})
-    for (const status of ['200', '202', '3XX', '400', '401', '403', '404', '408', '409', '413', '415', '422', '429', '500', '503', 'default']) {
+    for (const status of [
+      '200',
+      '202',
+      '3XX',
+      '400',
+      '401',
+      '403',
+      '404',
+      '408',
+      '409',
+      '413',
+      '415',
+      '422',
+      '429',
+      '500',
+      '503',
+      'default',
+    ]) {
       expect(responses.map(([code]) => code)).toContain(status)
     }
     for (const [status, response] of responses) {
@@ -99,6 +118,18 @@ describe('the simulator', () => {
     expect(reply.byId.get(sent.id)).toBe(fits ? 200 : 422)
   })
 
+  test.each(['id', 'tenant', 'alertId', 'version', 'source', 'observedAt', 'alert'])(
+    'and the schema both want the member %s',
+    async member => {
+      const { [member]: _, ...rest } = JSON.parse(itemJson(1).text) as Record<string, unknown>
+      const sim = await startEngineSim()
+      await postBody(sim, JSON.stringify({ items: [rest] }))
+      await sim.stop()
+      expect(sim.ledger.items.map(each => each.status)).toEqual([422])
+      expect(check('Batch', { items: [rest] })).not.toBe('valid')
+    },
+  )
+
   test('answers as the schema says, whatever it is asked and for every readable fault', async () => {
     const sim = await startEngineSim({ maxItems: 3, dedupe: true })
     const answers: [string, string][] = []
@@ -123,6 +154,16 @@ describe('the simulator', () => {
 
   test('has a fault for every kind of answer that the document names', () => {
     const kinds = engineFaultSchema.options.map(option => option.shape.kind.value)
-    expect(kinds).toEqual(expect.arrayContaining(['throttle', 'status', 'too-large', 'refuse-batch', 'unsupported-encoding', 'no-items', 'item-status']))
+    expect(kinds).toEqual(
+      expect.arrayContaining([
+        'throttle',
+        'status',
+        'too-large',
+        'refuse-batch',
+        'unsupported-encoding',
+        'no-items',
+        'item-status',
+      ]),
+    )
   })
 })

@@ -114,7 +114,7 @@ export async function rig(url: URL | null, deps: Partial<GraphDeps> = {}): Promi
     secretsDir,
     async [Symbol.asyncDispose]() {
       await graph[Symbol.asyncDispose]()
-      await rm(secretsDir, { recursive: true })
+      await rm(secretsDir, { recursive: true, force: true })
     },
   }
 }
@@ -175,7 +175,7 @@ export function handClock(startMs = Date.parse('2026-11-23T10:00:00Z')): HandClo
 export function selfSigned(): { key: string; certificate: string } {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   return {
-    key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
     certificate: certificateOf(privateKey, publicKey),
   }
 }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { startEngineSim } from '../../sandbox/engine/sim.ts'
 import type { EngineItem } from '../../sandbox/engine/ledger.ts'
-import { startGraphSim } from '../../sandbox/graph/sim.ts'
+import { startEngineSim } from '../../sandbox/engine/sim.ts'
 import type { LedgerRevision } from '../../sandbox/graph/ledger.ts'
+import { startGraphSim } from '../../sandbox/graph/sim.ts'
 import { type Evidence, judge, readLedgers } from '../../sandbox/oracle.ts'
 import { itemJson, post } from './sim-engine-kit.ts'
 
@@ -81,7 +81,8 @@ describe('the last revision', () => {
   })
 
   test('owes nothing when its tenant or alert is excepted, or when it is to be parked', () => {
-    const owed = (change: Partial<LedgerRevision>, more: Partial<Evidence> = {}) => verdict([revision(1, change)], [], more).visible
+    const owed = (change: Partial<LedgerRevision>, more: Partial<Evidence> = {}) =>
+      verdict([revision(1, change)], [], more).visible
     expect(owed({})).toBe(1)
     expect(owed({}, { exceptTenants: ['T1'] })).toBe(0)
     expect(owed({}, { exceptAlerts: ['a'] })).toBe(0)
@@ -96,14 +97,21 @@ describe('a replaced revision', () => {
 
   test('must have arrived when it stood longer than agreed, else it may', () => {
     expect(verdict(stood(60_000), [arrival(5)])).toMatchObject({ visible: 1, missingCount: 0 })
-    expect(verdict(stood(60_001), [arrival(5)])).toMatchObject({ visible: 2, delivered: 1, missing: [{ reason: 'never-arrived', last: false }] })
+    expect(verdict(stood(60_001), [arrival(5)])).toMatchObject({
+      visible: 2,
+      delivered: 1,
+      missing: [{ reason: 'never-arrived', last: false }],
+    })
     expect(verdict(stood(60_001), [arrival(1), arrival(5)])).toMatchObject({ visible: 2, delivered: 2 })
     expect(verdict(stood(1), [arrival(1), arrival(5)])).toMatchObject({ visible: 1, unexpected: 0 })
   })
 
   test('is the last as long as its replacement is not visible', () => {
     const revisions = [revision(1, { visibleUntilMs: 61_000 }), revision(5, { visibleAtMs: 61_000 })]
-    expect(verdict(revisions, [], { untilMs: 60_500 })).toMatchObject({ visible: 1, missing: [{ version: version(1) }] })
+    expect(verdict(revisions, [], { untilMs: 60_500 })).toMatchObject({
+      visible: 1,
+      missing: [{ version: version(1) }],
+    })
   })
 
   test('with the same version and other bytes is told from its replacement', () => {
@@ -115,32 +123,69 @@ describe('a replaced revision', () => {
 
 describe('what should not be there', () => {
   test('duplicates are acceptances of one id again, told apart when an answer was lost', () => {
-    expect(verdict([revision(1)], [arrival(1), arrival(1), arrival(1)])).toMatchObject({ duplicates: 2, duplicatesAfterLostAnswer: 0 })
-    expect(verdict([revision(1)], [arrival(1, { answered: false }), arrival(1), arrival(1)])).toMatchObject({ duplicates: 2, duplicatesAfterLostAnswer: 1 })
-    expect(verdict([revision(1)], [arrival(1, { accepted: false, status: 503 }), arrival(1)])).toMatchObject({ duplicates: 0 })
-    expect(verdict([revision(1)], [arrival(1), arrival(1, { accepted: false, status: 409 })])).toMatchObject({ duplicates: 0 })
+    expect(verdict([revision(1)], [arrival(1), arrival(1), arrival(1)])).toMatchObject({
+      duplicates: 2,
+      duplicatesAfterLostAnswer: 0,
+      staleAfterNew: 0,
+    })
+    expect(verdict([revision(1)], [arrival(1, { answered: false }), arrival(1), arrival(1)])).toMatchObject({
+      duplicates: 2,
+      duplicatesAfterLostAnswer: 1,
+    })
+    expect(verdict([revision(1)], [arrival(1, { accepted: false, status: 503 }), arrival(1)])).toMatchObject({
+      duplicates: 0,
+    })
+    expect(verdict([revision(1)], [arrival(1), arrival(1, { accepted: false, status: 409 })])).toMatchObject({
+      duplicates: 0,
+    })
     expect(verdict([revision(1)], [arrival(1), arrival(1, { replay: true })])).toMatchObject({ duplicates: 0 })
   })
 
   test('the same content under another id is counted as an id that is not stable', () => {
-    expect(verdict([revision(1)], [arrival(1), arrival(1, { id: 'another' })])).toMatchObject({ duplicates: 0, unstableIds: 1 })
+    expect(verdict([revision(1)], [arrival(1), arrival(1, { id: 'another' })])).toMatchObject({
+      duplicates: 0,
+      unstableIds: 1,
+    })
   })
 
   test('an older version after a newer one, for one alert of one tenant, replays aside', () => {
     const revisions = [1, 2, 3].map(minute => revision(minute))
-    expect(verdict(revisions, [arrival(2), arrival(1), arrival(3)])).toMatchObject({ staleAfterNew: 1, staleAccepted: 1 })
-    expect(verdict(revisions, [arrival(2), arrival(1, { accepted: false, status: 409 })])).toMatchObject({ staleAfterNew: 1, staleAccepted: 0 })
+    expect(verdict(revisions, [arrival(2), arrival(1), arrival(3)])).toMatchObject({
+      staleAfterNew: 1,
+      staleAccepted: 1,
+    })
+    expect(verdict(revisions, [arrival(2), arrival(1, { accepted: false, status: 409 })])).toMatchObject({
+      staleAfterNew: 1,
+      staleAccepted: 0,
+    })
     expect(verdict(revisions, [arrival(2), arrival(1, { replay: true })])).toMatchObject({ staleAfterNew: 0 })
     expect(verdict(revisions, [arrival(2, { accepted: false }), arrival(1)])).toMatchObject({ staleAfterNew: 0 })
-    expect(verdict(revisions, [arrival(2), arrival(1, { tenantId: 't2' }), arrival(1, { alertId: 'b' })])).toMatchObject({ staleAfterNew: 0 })
+    expect(
+      verdict(revisions, [arrival(2), arrival(1, { tenantId: 't2' }), arrival(1, { alertId: 'b' })]),
+    ).toMatchObject({ staleAfterNew: 0 })
   })
 
   test('items that Graph never listed so', () => {
-    const revisions = [revision(1), revision(2, { fate: 'park', alertId: 'p' }), revision(3, { fate: 'quarantine', alertId: 'q' })]
-    const items = [arrival(1), arrival(1, { sha256: 'other' }), arrival(2, { alertId: 'p' }), arrival(3, { alertId: 'q' }), arrival(4)]
+    const revisions = [
+      revision(1),
+      revision(2, { fate: 'park', alertId: 'p' }),
+      revision(3, { fate: 'quarantine', alertId: 'q' }),
+    ]
+    const items = [
+      arrival(1),
+      arrival(1, { sha256: 'other' }),
+      arrival(2, { alertId: 'p' }),
+      arrival(3, { alertId: 'q' }),
+      arrival(4),
+    ]
     const { unexpected, unexpectedItems } = verdict(revisions, items)
     expect(unexpected).toBe(4)
-    expect(unexpectedItems.map(each => each.reason)).toEqual(['altered', 'to-be-parked', 'to-be-quarantined', 'not-listed'])
+    expect(unexpectedItems.map(each => each.reason)).toEqual([
+      'altered',
+      'to-be-parked',
+      'to-be-quarantined',
+      'not-listed',
+    ])
   })
 })
 
@@ -181,18 +226,32 @@ test('the ledgers of both simulators fit together, in-process and over HTTP', as
     const text = await page.text()
     // the rows' own bytes: each revision in the ledger is looked up in the page by its hash's owner
     const rows = cutRows(text)
-    const byId = new Map(graph.ledger.revisions.filter(each => each.visibleUntilMs === null).map(each => [each.alertId, each]))
+    const byId = new Map(
+      graph.ledger.revisions.filter(each => each.visibleUntilMs === null).map(each => [each.alertId, each]),
+    )
     const items = rows.map((row, place) => {
       const { id } = JSON.parse(row) as { id: string }
       return itemJson(place, { tenantId, alertId: id, version: byId.get(id)?.version ?? '', alert: row })
     })
     await post(engine, ...items.slice(1))
     const { missing, ...before } = judge({ graph: graph.ledger, engine: engine.ledger, mustSeeMs: 1000 })
-    expect(before).toMatchObject({ visible: 41, delivered: 40, missingCount: 1, duplicates: 0, unexpected: 0, staleAfterNew: 0 })
+    expect(before).toMatchObject({
+      visible: 41,
+      delivered: 40,
+      missingCount: 1,
+      duplicates: 0,
+      unexpected: 0,
+      staleAfterNew: 0,
+    })
     expect(missing).toMatchObject([{ reason: 'never-arrived', last: true }])
     await post(engine, ...items.slice(0, 1))
     const ledgers = await readLedgers(graph.url, engine.url)
-    expect(judge({ ...ledgers, mustSeeMs: 1000 })).toMatchObject({ visible: 41, delivered: 41, missingCount: 0, unexpected: 0 })
+    expect(judge({ ...ledgers, mustSeeMs: 1000 })).toMatchObject({
+      visible: 41,
+      delivered: 41,
+      missingCount: 0,
+      unexpected: 0,
+    })
   } finally {
     await Promise.all([graph.stop(), engine.stop()])
   }

@@ -34,7 +34,9 @@ describe('the whole request', () => {
     expect(reply.status).toBe(status)
     if ('seconds' in fault || 'retryAfterSeconds' in fault) expect(reply.headers.get('retry-after')).toBe('7')
     if ('to' in fault) expect(reply.headers.get('location')).toBe('http://elsewhere.example/')
-    expect(kit.sim.ledger.items.map(item => [item.status, item.accepted, item.answered])).toEqual(items.map(() => [status, false, true]))
+    expect(kit.sim.ledger.items.map(item => [item.status, item.accepted, item.answered])).toEqual(
+      items.map(() => [status, false, true]),
+    )
     expect(kit.fault.fired).toBe(1)
   })
 
@@ -85,7 +87,12 @@ describe('an answer that says too little', () => {
     expect([kit.taken(), kit.told()]).toEqual([2, 2])
     kit.sim.faults.add({ kind: 'missing-items', share: 0, accept: true })
     expect((await post(kit.sim, ...items)).byId.size).toBe(3)
-    expect(kit.sim.ledger.items.slice(4).map(item => [item.accepted, item.answered])).toEqual([[true, false], [true, true], [true, true], [true, true]])
+    expect(kit.sim.ledger.items.slice(4).map(item => [item.accepted, item.answered])).toEqual([
+      [true, false],
+      [true, true],
+      [true, true],
+      [true, true],
+    ])
   })
 
   test('ids that nobody sent, and one id with two meanings', async () => {
@@ -150,7 +157,12 @@ describe('the connection', () => {
     await using kit = await faulty({ kind: 'slow', delayMs: 60_000 })
     const cut = new AbortController()
     const headers = { 'content-type': 'application/json' }
-    const asked = fetch(`${kit.sim.url}/v1/alerts:batch`, { method: 'POST', body: batchOf(...items), headers, signal: cut.signal })
+    const asked = fetch(`${kit.sim.url}/v1/alerts:batch`, {
+      method: 'POST',
+      body: batchOf(...items),
+      headers,
+      signal: cut.signal,
+    })
     await vi.waitFor(() => expect(kit.taken()).toBe(4))
     expect(kit.told()).toBe(4)
     cut.abort()
@@ -169,13 +181,19 @@ describe('the connection', () => {
 
 test('as a process of its own it is controlled under /_sim/ and ends on SIGTERM', async () => {
   const flags = ['--port', '0', '--token', 't', '--dedupe']
-  const child: ChildProcess = spawn(process.execPath, ['sandbox/engine/main.ts', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child: ChildProcess = spawn(process.execPath, ['sandbox/engine/main.ts', ...flags], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   try {
     const [line] = (await once(child.stdout ?? child, 'data')) as [Buffer]
     const url = (JSON.parse(line.toString()) as { listening: string }).listening
     const call = async (method: string, path: string, body?: unknown) => {
       const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-      const response = await fetch(`${url}${path}`, { method, ...sent, headers: { 'content-type': 'application/json', authorization: 'Bearer t' } })
+      const response = await fetch(`${url}${path}`, {
+        method,
+        ...sent,
+        headers: { 'content-type': 'application/json', authorization: 'Bearer t' },
+      })
       return { status: response.status, body: (await response.json()) as Record<string, unknown> }
     }
     const batch = { items: items.map(item => JSON.parse(item.text) as unknown) }

@@ -23,7 +23,11 @@ export function itemJson(minute: number, wish: ItemWish = {}): { readonly id: st
   const when = wish.version ?? version(minute)
   const alert = wish.alert ?? `{"id":${JSON.stringify(alertId)},"n":9007199254740993}`
   const content = createHash('sha256').update(alert).digest('hex')
-  const id = wish.id ?? createHash('sha256').update(JSON.stringify([tenantId, alertId, when, content])).digest('base64url')
+  const id =
+    wish.id ??
+    createHash('sha256')
+      .update(JSON.stringify([tenantId, alertId, when, content]))
+      .digest('base64url')
   const tenant = JSON.stringify({ id: tenantId, name: 'Société Exemple', tier: 'gold' })
   const replay = wish.replay === true ? ',"replay":{"id":"op-1","reason":"r","by":"b"}' : ''
   const text = `{"id":"${id}","tenant":${tenant},"alertId":${JSON.stringify(alertId)},"version":"${when}","source":"alerts_v2","observedAt":"2026-11-23T12:00:00.000Z"${replay},"alert":${alert}}`
@@ -39,7 +43,11 @@ export interface EngineReply {
   readonly order: readonly string[]
 }
 
-export async function postBody(sim: EngineSim, body: string | Buffer<ArrayBuffer>, headers: Record<string, string> = {}): Promise<EngineReply> {
+export async function postBody(
+  sim: EngineSim,
+  body: string | Buffer<ArrayBuffer>,
+  headers: Record<string, string> = {},
+): Promise<EngineReply> {
   const response = await fetch(`${sim.url}/v1/alerts:batch`, {
     method: 'POST',
     body,

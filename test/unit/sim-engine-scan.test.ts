@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { scanBatch } from '../../sandbox/engine/scan.ts'
 
@@ -8,13 +8,19 @@ describe('the scanner', () => {
   test('cuts each alert out byte for byte, whatever JSON it is and wherever it stands', () => {
     const space = fc.constantFrom('', ' ', '\n', '\r\n\t ')
     // escapes, nesting and brackets inside strings come from real JSON with odd white space around it
-    const json = fc.tuple(fc.json({ maxDepth: 5 }), fc.boolean()).map(([text, pretty]) => (pretty ? JSON.stringify(JSON.parse(text), null, 2) : text))
+    const json = fc
+      .tuple(fc.json({ maxDepth: 5 }), fc.boolean())
+      .map(([text, pretty]) => (pretty ? JSON.stringify(JSON.parse(text), null, 2) : text))
     const name = fc.string({ unit: 'grapheme' })
     const item = fc.record({ id: name, alertId: name, before: json, alert: json, last: fc.boolean(), s: space })
     fc.assert(
       fc.property(fc.array(item, { maxLength: 5 }), space, (items, s) => {
         const texts = items.map(({ id, alertId, before, alert, last, s: t }) => {
-          const members = [`"id":${t}${JSON.stringify(id)}`, `"alertId"${t}:${JSON.stringify(alertId)}`, `"x":${before}`]
+          const members = [
+            `"id":${t}${JSON.stringify(id)}`,
+            `"alertId"${t}:${JSON.stringify(alertId)}`,
+            `"x":${before}`,
+          ]
           const cut = `${t}"alert"${t}:${t}${alert}`
           return `{${(last ? [...members, cut] : [cut, ...members]).join(`${t},`)}${t}}`
         })

@@ -37,7 +37,9 @@ describe('the ledger', () => {
         answered: true,
       },
     ])
-    expect(kit.sim.ledger.requests).toMatchObject([{ atMs: 1234, status: 200, items: 1, encoding: 'identity', fault: null }])
+    expect(kit.sim.ledger.requests).toMatchObject([
+      { atMs: 1234, status: 200, items: 1, encoding: 'identity', fault: null },
+    ])
   })
 
   test('the answers come in another order than the items', async () => {
@@ -58,7 +60,14 @@ describe('the ledger', () => {
       [true, false],
       [true, true],
     ])
-    expect(kit.sim.ledger.counters).toMatchObject({ requests: 2, items: 2, accepted: 2, repeats: 1, staleAfterNew: 0, unstableIds: 0 })
+    expect(kit.sim.ledger.counters).toMatchObject({
+      requests: 2,
+      items: 2,
+      accepted: 2,
+      repeats: 1,
+      staleAfterNew: 0,
+      unstableIds: 0,
+    })
   })
 
   test('with dedupe, what is there already and what is older gets 409', async () => {

@@ -80,7 +80,9 @@ describe('Entra refuses', () => {
     const answer = await askToken(kit.sim, kit.first.tenantId, { ...tokenForm(kit.first), ...change })
     expect(answer.status).toBe(status)
     expect(answer.body).toMatchObject({ error, error_codes: [code] })
-    expect(answer.body.error_description).toMatch(new RegExp(`^AADSTS${code}: .* Trace ID: [0-9a-f-]{36} Correlation ID: \\S+ Timestamp: 2026-11-23 12:00:00Z$`))
+    expect(answer.body.error_description).toMatch(
+      new RegExp(`^AADSTS${code}: .* Trace ID: [0-9a-f-]{36} Correlation ID: \\S+ Timestamp: 2026-11-23 12:00:00Z$`),
+    )
     expect(answer.body.timestamp).toBe('2026-11-23 12:00:00Z')
     expect(answer.body.trace_id).toMatch(/^[0-9a-f-]{36}$/)
     expect(JSON.stringify(answer.body)).not.toContain(tokenForm(kit.first).client_secret)
@@ -122,7 +124,7 @@ describe('Entra refuses', () => {
 
 describe('a client assertion', () => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const certificatePem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  const certificatePem = publicKey.export({ type: 'spki', format: 'pem' })
 
   async function ask(claims: Record<string, unknown>, options: { key?: typeof privateKey } = {}) {
     await using kit = await graphSim()

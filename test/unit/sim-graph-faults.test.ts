@@ -17,7 +17,12 @@ async function faulty(fault: GraphFaultInput) {
 describe('a fault', () => {
   test('strikes as often as its budget says, only the tenant it names, and is in the ledger', async () => {
     await using kit = await graphSim()
-    const fault = kit.sim.faults.add({ kind: 'status', status: 503, tenant: kit.first.tenantId.toUpperCase(), budget: 2 })
+    const fault = kit.sim.faults.add({
+      kind: 'status',
+      status: 503,
+      tenant: kit.first.tenantId.toUpperCase(),
+      budget: 2,
+    })
     const [first, second] = [await tokenOf(kit.sim, kit.first), await tokenOf(kit.sim, kit.second)]
     const statuses: number[] = []
     for (const token of [second, first, first, first]) statuses.push((await getPage(kit.sim, token, listPath())).status)
@@ -33,7 +38,8 @@ describe('a fault', () => {
       kit.sim.faults.add({ kind: 'status', status: 500, budget: 1000, probability: 0.3 })
       const token = await tokenOf(kit.sim, kit.first)
       const statuses: number[] = []
-      for (let place = 0; place < 100; place++) statuses.push((await getPage(kit.sim, token, listPath({ top: '1' }))).status)
+      for (let place = 0; place < 100; place++)
+        statuses.push((await getPage(kit.sim, token, listPath({ top: '1' }))).status)
       return statuses
     }
     const statuses = await run()
@@ -111,8 +117,13 @@ describe('refusals', () => {
     await using kit = await faulty({ kind: 'status', status: 500 })
     await kit.ask()
     const poison = kit.sim.faults.add({ kind: 'poison', alertId: kit.ids[1] ?? '' })
-    const window = (from: number, to: number) => listPath({ filter: `lastUpdateDateTime ge ${stamp(from)} and lastUpdateDateTime lt ${stamp(to)}` })
-    const statuses = async () => [(await kit.ask(window(0, 9))).status, (await kit.ask(window(3, 9))).status, (await kit.ask(window(2, 3))).status]
+    const window = (from: number, to: number) =>
+      listPath({ filter: `lastUpdateDateTime ge ${stamp(from)} and lastUpdateDateTime lt ${stamp(to)}` })
+    const statuses = async () => [
+      (await kit.ask(window(0, 9))).status,
+      (await kit.ask(window(3, 9))).status,
+      (await kit.ask(window(2, 3))).status,
+    ]
     expect(await statuses()).toEqual([500, 200, 500])
     expect(await statuses()).toEqual([500, 200, 500])
     kit.sim.faults.remove(poison.id)
@@ -201,7 +212,11 @@ describe('strange pages', () => {
     expect(transient.headers.get('warning')).toContain('Microsoft/MCAS/504/10000')
     kit.sim.faults.add({ kind: 'partial', warning: 'permanent' })
     const permanent = await kit.ask()
-    expect([permanent.status, permanent.ids.length, permanent.headers.get('warning')]).toEqual([206, 2, '199 - "Microsoft/WDATP/403/228"'])
+    expect([permanent.status, permanent.ids.length, permanent.headers.get('warning')]).toEqual([
+      206,
+      2,
+      '199 - "Microsoft/WDATP/403/228"',
+    ])
   })
 
   test.each(['skiptoken', 'skip'] as const)('an empty page leads on to what was asked for (%s)', async paging => {

@@ -25,7 +25,11 @@ export const tokenForm = (tenant: SimTenant): Record<string, string> => ({
 export async function askToken(sim: GraphSim, tenantPath: string, form: Record<string, string>) {
   const url = `${sim.url}/${tenantPath}/oauth2/v2.0/token`
   const response = await fetch(url, { method: 'POST', body: new URLSearchParams(form) })
-  return { status: response.status, headers: response.headers, body: (await response.json()) as Record<string, unknown> }
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (await response.json()) as Record<string, unknown>,
+  }
 }
 
 export async function tokenOf(sim: GraphSim, tenant: SimTenant): Promise<string> {

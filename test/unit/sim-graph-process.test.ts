@@ -23,9 +23,24 @@ let url = ''
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sim-graph-'))
-  const flags = ['--port', '0', '--tenants', '4', '--legacy', '1', '--unconsented', '1', '--expired', '1', '--backlog', '3']
+  const flags = [
+    '--port',
+    '0',
+    '--tenants',
+    '4',
+    '--legacy',
+    '1',
+    '--unconsented',
+    '1',
+    '--expired',
+    '1',
+    '--backlog',
+    '3',
+  ]
   const files = ['--secrets-dir', join(folder, 'secrets'), '--tenants-file', join(folder, 'tenants.yaml')]
-  child = spawn(process.execPath, ['sandbox/graph/main.ts', ...flags, ...files], { stdio: ['ignore', 'pipe', 'inherit'] })
+  child = spawn(process.execPath, ['sandbox/graph/main.ts', ...flags, ...files], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const [line] = (await once(child.stdout ?? child, 'data')) as [Buffer]
   url = (JSON.parse(line.toString()) as { listening: string }).listening
 })
@@ -72,15 +87,26 @@ describe('as a process of its own', () => {
     const tenantId = tenants[0]?.tenantId ?? ''
     expect((await call('POST', 'alerts', { tenantId, create: 2, hostile: true })).body.revisions).toHaveLength(2)
     const json = JSON.stringify({ id: 'given', tenantId, lastUpdateDateTime: '2026-11-23T11:00:00Z' })
-    const { body: given } = await call('POST', 'alerts', [{ tenantId, json }, { tenantId, base64: Buffer.from(json).toString('base64') }])
+    const { body: given } = await call('POST', 'alerts', [
+      { tenantId, json },
+      { tenantId, base64: Buffer.from(json).toString('base64') },
+    ])
     expect(given.revisions).toMatchObject([{ alertId: 'given' }, { alertId: 'given', visibleUntilMs: null }])
-    expect((await call('POST', 'tenants', { tenantId, consent: false })).body.tenants).toMatchObject([{ tenantId, roles: [] }])
+    expect((await call('POST', 'tenants', { tenantId, consent: false })).body.tenants).toMatchObject([
+      { tenantId, roles: [] },
+    ])
     const { body: clock } = await call('POST', 'clock', { skewMs: 86_400_000 * 365, lagMs: 5 })
     expect(Number(String(clock.simNow).slice(0, 4))).toBeGreaterThan(new Date().getFullYear() - 1)
-    expect((await call('POST', 'load', { ratePerSecond: 5, running: true })).body).toMatchObject({ running: true, ratePerSecond: 5 })
+    expect((await call('POST', 'load', { ratePerSecond: 5, running: true })).body).toMatchObject({
+      running: true,
+      ratePerSecond: 5,
+    })
     expect((await call('POST', 'load', { running: false })).body).toMatchObject({ running: false })
     const { body: set } = await call('POST', 'faults', [{ kind: 'hang' }, { kind: 'status', status: 500, budget: 3 }])
-    expect(set.faults).toMatchObject([{ kind: 'hang', budget: 1, fired: 0 }, { kind: 'status', budget: 3 }])
+    expect(set.faults).toMatchObject([
+      { kind: 'hang', budget: 1, fired: 0 },
+      { kind: 'status', budget: 3 },
+    ])
     expect((await call('DELETE', 'faults')).body.faults).toEqual([])
   })
 
