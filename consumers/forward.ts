@@ -61,14 +61,22 @@ export interface ForwardDeps {
 export type Forward = (
   items: readonly EngineItem[],
   onFate: (index: number, fate: ItemFate) => void,
-  signals: { readonly halt: AbortSignal; readonly abort: AbortSignal },
+  signals: ForwardSignals,
 ) => Promise<'done' | 'stopped'>
+
+export interface ForwardSignals {
+  readonly halt: AbortSignal
+  readonly abort: AbortSignal
+  /** Asked right before each request; false ends the call as `halt` does: another worker may own the lane by now. */
+  readonly leased?: () => boolean
+}
 
 /** One call's state. */
 interface Run {
   /** In the order in which they are sent as they fall due. */
   readonly queue: Group[]
   readonly onFate: (index: number, fate: ItemFate) => void
+  readonly leased: () => boolean
   /** Aborts with halt or abort: nothing is waited for any longer. */
   readonly wake: AbortSignal
   /** Whole requests of this lane that failed in a row. */
@@ -84,7 +92,7 @@ interface Worker {
 
 export function createForward(deps: ForwardDeps): Forward {
   const worker: Worker = { accepted: 0 }
-  return async (items, onFate, { halt, abort }) => {
+  return async (items, onFate, { halt, abort, leased = () => true }) => {
     const wake = new AbortController()
     const onAbort = () => wake.abort()
     for (const signal of [halt, abort]) {
@@ -92,12 +100,12 @@ export function createForward(deps: ForwardDeps): Forward {
       signal.addEventListener('abort', onAbort, { once: true })
     }
     const queue = groupItems(items, deps.limits, worker.accepted)
-    const run: Run = { queue, onFate, wake: wake.signal, failures: 0, pauseMs: 0 }
+    const run: Run = { queue, onFate, leased, wake: wake.signal, failures: 0, pauseMs: 0 }
     try {
       for (;;) {
         abort.throwIfAborted()
         if (run.queue.length === 0) return 'done'
-        if (halt.aborted) return 'stopped'
+        if (halt.aborted || !leased()) return 'stopped'
         await step(deps, worker, run, abort)
       }
     } finally {
@@ -123,7 +131,7 @@ async function step(deps: ForwardDeps, worker: Worker, run: Run, abort: AbortSig
   const permit = await entered(deps.circuit, run.wake)
   if (permit === null) return
   // looked at here and not in `entered`: another lane may have run since, and from here to the request nothing can
-  if (run.wake.aborted) return permit.release()
+  if (run.wake.aborted || !run.leased()) return permit.release()
   run.queue.splice(run.queue.indexOf(group), 1)
   const answer = await send(deps, worker, group, permit, abort)
   settle(deps, worker, run, group, answer, permit)

@@ -153,6 +153,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
       const ended = await deps.forward(round.items, (at, fate) => note(window, round, at, fate), {
         halt: halt.signal,
         abort: signal,
+        leased: () => context.leased(),
       })
       if (ended === 'stopped') {
         // someone else may own the lane next: what the engine has must be known there

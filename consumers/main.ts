@@ -36,7 +36,7 @@ try {
       ...ENGINE_DEFAULTS,
       endpoint: engineEndpoint(settings.engineUrl, { production: settings.nodeEnv === 'production' }),
       tokenFile: settings.engineTokenFile,
-      signingKeysFile: null,
+      signingKeysFile: settings.engineSigningKeysFile,
       encoding: settings.engineCompression,
       timeoutMs: settings.engineTimeoutMs,
     },

@@ -92,8 +92,8 @@ function checkAddresses(given: PartialSettings, { problems, warnings }: Findings
       `ENGINE_URL is ${quote(engineUrl)}: expected https${production ? ' in production' : '; plain http is only for localhost or a name without dots, outside production'}`,
     )
   }
-  if (production && isGiven(engineUrl) && !isGiven(given.engineTokenFile) && !isGiven(given.engineSigningKey)) {
-    warnings.push('neither ENGINE_TOKEN_FILE nor ENGINE_SIGNING_KEY is set: the engine cannot tell who sends')
+  if (production && isGiven(engineUrl) && !isGiven(given.engineTokenFile) && !isGiven(given.engineSigningKeysFile)) {
+    warnings.push('neither ENGINE_TOKEN_FILE nor ENGINE_SIGNING_KEYS_FILE is set: the engine cannot tell who sends')
   }
   if (graphSandboxUrl == null) return
   if (production) problems.push('GRAPH_SANDBOX_URL is set although NODE_ENV is production: remove it')

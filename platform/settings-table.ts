@@ -223,14 +223,13 @@ const settingsTable = {
     usedBy: forwarding,
     help: 'File with the bearer token for the engine, read again when it changes.',
   }),
-  engineSigningKey: setting({
-    name: 'ENGINE_SIGNING_KEY',
-    kind: secretWords,
+  engineSigningKeysFile: setting({
+    ...plain,
+    name: 'ENGINE_SIGNING_KEYS_FILE',
+    kind: filePath,
     fallback: null,
     usedBy: forwarding,
-    neededBy: [],
-    secret: true,
-    help: 'Key for the Standard Webhooks signature (whsec_ and base64); not set means unsigned.',
+    help: 'File with one or two Standard Webhooks keys (whsec_ and base64, one a line), read again when it changes; not set means unsigned.',
   }),
   engineCompression: setting({
     ...plain,

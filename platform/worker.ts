@@ -66,10 +66,10 @@ export async function openWorker<R extends 'poller' | 'forwarder'>(role: R): Pro
   const metrics = createMetrics()
   const releasers: Releaser[] = []
   const shutdown = installShutdown({ log, releasers })
-  const health = await openHealth(read.settings as unknown as HealthSettings, metrics)
-  releasers.unshift({ name: 'health', release: () => health.server.close() })
 
   try {
+    const health = await openHealth(read.settings as unknown as HealthSettings, metrics)
+    releasers.unshift({ name: 'health', release: () => health.server.close() })
     const access = kafkaAccess(common)
     const kafka = (): KafkaClient => kafkaClient(access, log)
     const topic = (name: TopicName): string => common.topicPrefix + name

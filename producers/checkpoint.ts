@@ -8,6 +8,10 @@ export interface Tally {
   quarantined: number
 }
 
+export interface UnderWay {
+  readonly kind: 'under-way'
+}
+
 /**
  * The receipt of a turn. It says what was polled and what came of it, so that "nothing new" and "not polled" never look
  * alike.
@@ -17,7 +21,8 @@ export function checkpointAfter(
   turn: {
     readonly tenantId: string
     readonly source: string
-    readonly end: TurnEnd
+    /** `under-way`: a long turn has come so far. */
+    readonly end: TurnEnd | UnderWay
     readonly progress: Progress | null
   },
   tally: Readonly<Tally>,
@@ -49,8 +54,10 @@ export function checkpointAfter(
   }
 }
 
-function stateOf(end: TurnEnd, progress: Progress | null): string {
+function stateOf(end: TurnEnd | UnderWay, progress: Progress | null): string {
   switch (end.kind) {
+    case 'under-way':
+      return 'catching-up'
     case 'ok':
       return progress?.backfill ? 'catching-up' : 'ok'
     case 'partial':
@@ -61,8 +68,9 @@ function stateOf(end: TurnEnd, progress: Progress | null): string {
   }
 }
 
-function problemOf(end: TurnEnd): string | null {
+function problemOf(end: TurnEnd | UnderWay): string | null {
   switch (end.kind) {
+    case 'under-way':
     case 'ok':
       return null
     case 'partial':

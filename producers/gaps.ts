@@ -1,6 +1,6 @@
 import type { Gap } from '../schemas/types.ts'
 import type { Window } from './window.ts'
-import { compare } from './window.ts'
+import { compare, toTicks } from './window.ts'
 
 /** Windows that Graph would not give, oldest first, without overlaps. */
 export const GAPS_MAX = 100
@@ -21,13 +21,25 @@ export function withoutGaps(window: Window, gaps: readonly Gap[]): readonly Wind
 export function addGap(gaps: readonly Gap[], window: Window, reason: string, nowMs: number): readonly Gap[] {
   const fresh: Gap = { from: window.from, to: window.to, reason, since: nowMs, attempts: 1 }
   const sorted = [...gaps, fresh].toSorted((a, b) => compare(a.from, b.from))
-  let merged = mergeWhere(sorted, (a, b) => compare(b.from, a.to) <= 0)
-  for (let end = merged.length - 1; merged.length > GAPS_MAX && end > 0; end--) {
-    merged = [...merged.slice(0, end - 1), join(merged[end - 1], merged[end]), ...merged.slice(end + 1)].filter(
-      gap => gap !== undefined,
-    )
+  const merged: Gap[] = []
+  for (const gap of sorted) {
+    const last = merged.at(-1)
+    if (last && compare(gap.from, last.to) <= 0) merged[merged.length - 1] = join(last, gap)
+    else merged.push(gap)
   }
+  while (merged.length > GAPS_MAX) joinNearest(merged)
   return merged
+}
+
+function joinNearest(gaps: Gap[]): void {
+  let nearest: { at: number; between: bigint; joined: Gap } | undefined
+  for (const [at, gap] of gaps.entries()) {
+    const before = gaps[at - 1]
+    if (!before) continue
+    const between = toTicks(gap.from) - toTicks(before.to)
+    if (!nearest || between < nearest.between) nearest = { at: at - 1, between, joined: join(before, gap) }
+  }
+  if (nearest) gaps.splice(nearest.at, 2, nearest.joined)
 }
 
 /** Takes a window out again: it was read. */
@@ -38,24 +50,14 @@ export function closeGap(gaps: readonly Gap[], window: Window): readonly Gap[] {
   ])
 }
 
-function mergeWhere(sorted: readonly Gap[], touch: (a: Gap, b: Gap) => boolean): Gap[] {
-  const merged: Gap[] = []
-  for (const gap of sorted) {
-    const last = merged.at(-1)
-    if (last && touch(last, gap)) merged[merged.length - 1] = join(last, gap) ?? gap
-    else merged.push(gap)
-  }
-  return merged
-}
-
-function join(a: Gap | undefined, b: Gap | undefined): Gap | undefined {
-  if (!a || !b) return a ?? b
+/** The younger of the two must not wait for the older one's turn. */
+function join(a: Gap, b: Gap): Gap {
   return {
     from: earlier(a.from, b.from),
     to: later(a.to, b.to),
     reason: a.reason,
     since: Math.min(a.since, b.since),
-    attempts: Math.max(a.attempts, b.attempts),
+    attempts: Math.min(a.attempts, b.attempts),
   }
 }
 

@@ -7,17 +7,18 @@ import { tableIntake, tableOf } from '../platform/kafka/table-intake.ts'
 import type { Log } from '../platform/log.ts'
 import { backoffMs, TransientError } from '../platform/retry.ts'
 import type { Checkpoint, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
-import type { Tally } from './checkpoint.ts'
+import type { Tally, UnderWay } from './checkpoint.ts'
 import { checkpointAfter } from './checkpoint.ts'
 import type { Budget } from './graph/budget.ts'
 import { createBudget } from './graph/budget.ts'
 import type { Graph } from './graph/client.ts'
 import type { Cloud, TenantAccess } from './graph/clouds.ts'
 import type { PageAnswer } from './graph/pages.ts'
+import type { SlicedAlert } from './graph/slice.ts'
 import type { ListingLimits } from './listing.ts'
-import { cover } from './listing.ts'
+import { bothCovered, cover } from './listing.ts'
 import type { Progress, TurnEnd } from './poll.ts'
-import { poll, progressOf } from './poll.ts'
+import { overlapOf, poll, progressOf } from './poll.ts'
 import { publishPage } from './publish.ts'
 import type { Rota } from './rota.ts'
 import type { Seen } from './seen.ts'
@@ -71,22 +72,35 @@ interface TenantState {
   tenant: Tenant
   access: TenantAccess
   checkpoint: Checkpoint | undefined
-  /** When the checkpoint was last written; it is also written when something happened. */
-  writtenAtMs: number
+  /** What the log holds, as far as this worker put it there. */
+  written: { readonly checkpoint: Checkpoint; readonly atMs: number } | null
   budget: Budget
   seen: Seen
-  backfillSeen: Seen
   failures: number
   abort: AbortController
+  /** Graph or Entra asked for a pause until then: nothing else may bring a turn forward. */
+  notBeforeMs: number
   /** What a tenant that needs attention waits for. */
   waiting: { readonly credentialVersion: string; readonly untilMs: number } | null
 }
 
+interface TurnRecord {
+  /** The checkpoint that the turn began with. */
+  readonly base: Checkpoint | undefined
+  readonly end: TurnEnd | UnderWay
+  readonly progress: Progress | null
+  readonly tally: Readonly<Tally>
+  /** When the next turn is due. */
+  readonly nextMs: number
+}
+
+/** A little less than the minute that is promised: a turn takes its time. */
 const CHECKPOINT_EVERY_MS = 55_000
 const AGAIN_MS = { firstMs: 2_000, maxMs: 45_000 }
 /** A cause that somebody mended is noticed within a minute, and nobody is hammered. */
 const ATTENTION_RETRY_MS = 40_000
-const ATTENTION_LOOK_MS = 5_000
+/** How often a tenant that waits is looked at; no request goes out for it. */
+const LOOK_MS = 5_000
 const SEEN_MARGIN_MS = 60_000
 const THROTTLED_MIN_MS = 1_000
 
@@ -100,7 +114,8 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     {
       [topics.tenants]: tableOf(codecs.tenants, (key, tenant) => (tenant === null ? drop(key) : upsert(tenant))),
       [topics.checkpoints]: tableOf(codecs.checkpoints, (key, checkpoint) => {
-        if (checkpoint !== null) checkpoints.set(key, checkpoint)
+        if (checkpoint === null) checkpoints.delete(key)
+        else checkpoints.set(key, checkpoint)
       }),
     },
     { clock, log, signal },
@@ -118,17 +133,18 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       known.tenant = tenant // name, metadata, interval: from the next turn on
     } else {
       const budget = known?.budget ?? createBudget(clock.now())
+      const sameApp = known?.access.clientId === access.clientId
       if (known) drop(tenant.tenantId)
       tenants.set(tenant.tenantId, {
         tenant,
         access,
         checkpoint: known?.checkpoint,
-        writtenAtMs: 0,
+        written: null,
         budget,
         seen: createSeen(),
-        backfillSeen: createSeen(),
         failures: 0,
         abort: new AbortController(),
+        notBeforeMs: known && sameApp ? known.notBeforeMs : 0,
         waiting: null,
       })
     }
@@ -155,103 +171,136 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     const state = tenants.get(tenantId)
     if (!state || signal.aborted) return null
     if (!context.leased()) return clock.now() + THROTTLED_MIN_MS
-    if (state.waiting && !(await worthATry(state))) return clock.now() + ATTENTION_LOOK_MS
+    if (clock.now() < state.notBeforeMs || !(await worthATry(state))) return rest(state)
+    state.waiting = null
     const startedMs = clock.now()
+    // totals are counted on from here, however often the turn is written down
+    const base = state.checkpoint
     const tally: Tally = { listed: 0, published: 0, quarantined: 0 }
-    let reached = progressOf(state.checkpoint, state.access.source)
+    let reached = progressOf(base, state.access.source)
+    const advanced = async (progress: Progress): Promise<void> => {
+      reached = progress
+      const nowMs = clock.now()
+      if (nowMs - Math.max(startedMs, state.written?.atMs ?? 0) < CHECKPOINT_EVERY_MS) return
+      await remember(state, { end: { kind: 'under-way' }, progress, base, tally, nextMs: Infinity })
+    }
     try {
-      const { end, progress } = await pollOnce(state, reached, tally, at => (reached = at))
+      const { end, progress } = await pollOnce(state, reached, tally, advanced)
+      state.abort.signal.throwIfAborted()
       deps.observe.turn(end.kind, startedMs - dueMs)
-      await remember(state, end, progress, tally)
-      return nextTurnMs(state, end, startedMs)
+      const nextMs = nextTurnMs(state, end, startedMs)
+      await remember(state, { end, progress, base, tally, nextMs })
+      if (end.kind === 'ok' || end.kind === 'partial') state.failures = 0
+      return nextMs
     } catch (error) {
       if (state.abort.signal.aborted || signal.aborted) return null
-      return await afterFault(state, error, reached, tally)
+      return await afterFault(state, error, { progress: reached, base, tally })
     }
+  }
+
+  /** Nobody is asked while a tenant waits, but its receipt goes on. */
+  async function rest(state: TenantState): Promise<number | null> {
+    if (state.abort.signal.aborted || signal.aborted) return null
+    const nowMs = clock.now()
+    const nextMs = nowMs < state.notBeforeMs ? Math.min(nowMs + LOOK_MS, state.notBeforeMs) : nowMs + LOOK_MS
+    if (state.checkpoint) {
+      await write(state, { ...state.checkpoint, polledAt: nowMs }, nextMs).catch(error =>
+        log.warn('the receipt of a waiting tenant was not written, trying again', { error }),
+      )
+    }
+    return nextMs
   }
 
   function pollOnce(
     state: TenantState,
     before: Progress | null,
     tally: Tally,
-    advanced: (progress: Progress) => void,
+    advanced: (progress: Progress) => Promise<void>,
   ): ReturnType<typeof poll> {
     const { access, tenant } = state
-    const intervalMs = (tenant.intervalSeconds ?? limits.intervalMs / 1000) * 1000
     const lookbackMs = tenant.lookbackHours === null ? limits.lookbackMs : tenant.lookbackHours * 3_600_000
     const turnSignal = AbortSignal.any([signal, state.abort.signal])
+    const publisher: Publisher = {
+      async append(topic, partition, records) {
+        turnSignal.throwIfAborted()
+        if (!context.leased()) throw new TransientError('the lane may belong to another worker')
+        return deps.publisher.append(topic, partition, records)
+      },
+    }
     return poll(before, {
       graph: deps.graph,
       access,
       signal: turnSignal,
       advanced,
       nowMs: () => clock.now(),
-      limits: { overlapMs: limits.overlapMs, lookbackMs, intervalMs },
-      cover: (window, origin, closed) => {
-        const seen = origin === 'backfill' ? (state.backfillSeen = createSeen()) : state.seen
-        return cover(window, closed, {
+      limits: { overlapMs: limits.overlapMs, lookbackMs, intervalMs: intervalMsOf(state) },
+      cover: async (window, origin, closed) => {
+        const seen = origin === 'backfill' ? createSeen() : state.seen
+        const listing = {
           graph: deps.graph,
           access,
           budget: state.budget,
           clock,
           random: deps.random,
           signal: turnSignal,
-          by: 'lastUpdate',
           limits: limits.listing,
           observe: { request: deps.observe.request },
-          take: async alerts => {
-            turnSignal.throwIfAborted()
-            if (!context.leased()) throw new TransientError('the lane may belong to another worker')
+          take: async (alerts: readonly SlicedAlert[]) => {
             const scope = { tenantId: tenant.tenantId, source: access.source, lane, origin, seen, nowMs: clock.now() }
-            const done = await publishPage(alerts, scope, deps)
+            const done = await publishPage(alerts, scope, { ...deps, publisher })
             tally.listed += done.listed
             tally.published += done.published
             tally.quarantined += done.quarantined
             deps.observe.published(origin, done.listed, done.published, done.quarantined)
             return done.published
           },
-        })
+        }
+        const updated = await cover(window, closed, { ...listing, by: 'lastUpdate' })
+        // alerts of the legacy list may have no update time, and are then found by their creation only
+        if (access.source !== 'alerts' || updated.kind !== 'covered') return updated
+        const created = await cover(window, closed, { ...listing, by: 'created' })
+        return created.kind === 'covered' ? bothCovered(updated, created) : created
       },
     })
   }
 
-  /** The checkpoint follows the acks of all that it covers; it is written at least once a minute, and when something happened. */
-  async function remember(
-    state: TenantState,
-    end: TurnEnd,
-    progress: Progress | null,
-    tally: Readonly<Tally>,
-  ): Promise<void> {
+  /** The checkpoint follows the acks of all that it covers. */
+  async function remember(state: TenantState, turn: TurnRecord): Promise<void> {
+    const { base, end, progress, tally, nextMs } = turn
     const { tenantId } = state.tenant
-    const nowMs = clock.now()
-    const before = state.checkpoint
-    const next = checkpointAfter(before, { tenantId, source: state.access.source, end, progress }, tally, nowMs)
-    const eventful =
-      !before ||
-      before.state !== next.state ||
-      before.problem !== next.problem ||
-      tally.published + tally.quarantined > 0 ||
-      before.gaps.length !== next.gaps.length
-    state.checkpoint = next
-    if (before?.state !== next.state) {
+    const next = checkpointAfter(base, { tenantId, source: state.access.source, end, progress }, tally, clock.now())
+    if (state.checkpoint?.state !== next.state) {
       log.info('tenant state', { tenantId, state: next.state, problem: next.problem })
     }
-    state.seen.forgetBefore(
-      addMs(next.watermark || '1970-01-02T00:00:00.0000000Z', -(limits.overlapMs + SEEN_MARGIN_MS)),
-    )
-    if (!eventful && nowMs - state.writtenAtMs < CHECKPOINT_EVERY_MS) return
+    if (next.watermark !== '') {
+      const backMs = overlapOf({ overlapMs: limits.overlapMs, intervalMs: intervalMsOf(state) }) + SEEN_MARGIN_MS
+      state.seen.forgetBefore(addMs(next.watermark, -backMs))
+    }
+    await write(state, next, nextMs)
+  }
+
+  /** When something happened, and else so that the last one is not a minute old when the next may come. */
+  async function write(state: TenantState, next: Checkpoint, nextMs: number): Promise<void> {
+    state.checkpoint = next
+    const nowMs = clock.now()
+    const { written } = state
+    const isDue = !written || nowMs < written.atMs || nextMs - written.atMs >= CHECKPOINT_EVERY_MS
+    if (!isDue && !isNews(written.checkpoint, next)) return
     if (!context.leased()) return
     const value = codecs.checkpoints.encode(next)
-    await deps.publisher.append(topics.checkpoints, lane, [{ key: tenantId, value }])
-    state.writtenAtMs = nowMs
+    await deps.publisher.append(topics.checkpoints, lane, [{ key: next.tenantId, value }])
+    state.written = { checkpoint: next, atMs: nowMs }
+  }
+
+  function intervalMsOf({ tenant }: TenantState): number {
+    return tenant.intervalSeconds === null ? limits.intervalMs : tenant.intervalSeconds * 1000
   }
 
   /** Kafka does not take what was read: the turn is repeated. Anything else is a fault of the code, kept to its tenant. */
   async function afterFault(
     state: TenantState,
     error: unknown,
-    reached: Progress | null,
-    tally: Readonly<Tally>,
+    reached: Pick<TurnRecord, 'base' | 'progress' | 'tally'>,
   ): Promise<number> {
     const { tenantId } = state.tenant
     const detail = error instanceof Error ? error.message : String(error)
@@ -260,28 +309,27 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     else log.error('a turn failed by a fault in the poller and is repeated', { tenantId, error })
     deps.observe.turn('unavailable', 0)
     const end: TurnEnd = { kind: 'unavailable', retryAfterMs: null, detail: detail.slice(0, 300) }
-    await remember(state, end, reached, tally).catch(() => {})
-    return clock.now() + backoffMs(state.failures++, AGAIN_MS, deps.random())
+    const nextMs = clock.now() + backoffMs(state.failures++, AGAIN_MS, deps.random())
+    await remember(state, { ...reached, end, nextMs }).catch(() => {})
+    return nextMs
   }
 
   function nextTurnMs(state: TenantState, end: TurnEnd, startedMs: number): number {
     const nowMs = clock.now()
-    const intervalMs = (state.tenant.intervalSeconds ?? limits.intervalMs / 1000) * 1000
-    if (end.kind === 'ok' || end.kind === 'partial') state.failures = 0
+    const backOffMs = (): number => backoffMs(state.failures++, AGAIN_MS, deps.random())
     switch (end.kind) {
       case 'ok':
-        return end.more ? nowMs : Math.max(nowMs, startedMs + intervalMs)
+        return end.more ? nowMs : Math.max(nowMs, startedMs + intervalMsOf(state))
       case 'partial':
-        return Math.max(nowMs, startedMs + intervalMs)
+        return Math.max(nowMs, startedMs + intervalMsOf(state))
       case 'throttled':
-        return (
-          nowMs + Math.max(THROTTLED_MIN_MS, end.retryAfterMs ?? backoffMs(state.failures++, AGAIN_MS, deps.random()))
-        )
       case 'unavailable':
-        return nowMs + Math.max(end.retryAfterMs ?? 0, backoffMs(state.failures++, AGAIN_MS, deps.random()))
+        // what was asked for holds against whatever would bring the turn forward; our own back-off does not
+        if (end.retryAfterMs !== null) state.notBeforeMs = nowMs + Math.max(THROTTLED_MIN_MS, end.retryAfterMs)
+        return nowMs < state.notBeforeMs ? Math.min(state.notBeforeMs, nowMs + LOOK_MS) : nowMs + backOffMs()
       case 'needs-attention':
         void rememberCredential(state, nowMs + ATTENTION_RETRY_MS * (1 + 0.2 * deps.random()))
-        return nowMs + ATTENTION_LOOK_MS
+        return nowMs + LOOK_MS
     }
   }
 
@@ -322,6 +370,17 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       }
     },
   }
+}
+
+function isNews(before: Checkpoint, next: Checkpoint): boolean {
+  const { state, problem, publishedTotal, quarantinedTotal, gaps } = next
+  return (
+    state !== before.state ||
+    problem !== before.problem ||
+    publishedTotal !== before.publishedTotal ||
+    quarantinedTotal !== before.quarantinedTotal ||
+    JSON.stringify(gaps) !== JSON.stringify(before.gaps)
+  )
 }
 
 function accessOf(tenant: Tenant): TenantAccess {

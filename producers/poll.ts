@@ -36,7 +36,7 @@ export interface PollDeps {
   /** Reads a window and makes its new alerts durable. `closed`: no later poll covers it. */
   readonly cover: (window: Window, origin: 'poll' | 'backfill', closed: boolean) => Promise<Cover>
   /** Called as the turn gets on, each time with more that is durable. */
-  readonly advanced: (progress: Progress) => void
+  readonly advanced: (progress: Progress) => Promise<void>
   readonly nowMs: () => number
   readonly limits: PollLimits
 }
@@ -56,73 +56,101 @@ const PARTIAL_PATIENCE_MS = 3_600_000
 const GAP_RETRY_FIRST_MS = 60_000
 const GAP_RETRY_MAX_MS = 3_600_000
 
+/** Calls `advanced` and keeps what it was called with. */
+type Reach = (progress: Progress) => Promise<void>
+
 /** One tenant's turn: live window, then a share of the look-back, then one gap. Rejects only with TransientError (Kafka) or the signal's reason. */
 export async function poll(before: Progress | null, deps: PollDeps): Promise<Turn> {
   const time = await deps.graph.now(deps.access, deps.signal)
   if (time.kind !== 'time') return { end: endOf(time), progress: before }
-  const now = fromEpochMs(time.epochMs)
-  let progress = before ?? begin(now, deps.limits)
-  const reach = (next: Progress): void => {
+  const estimate = fromEpochMs(time.epochMs)
+  // what was listed once is past: a clock that was set back must not pass for a poll that found nothing
+  const now = before ? later(estimate, before.watermark) : estimate
+  const start = before ?? begin(now, deps.limits)
+  const from = before ? addMs(before.watermark, -overlapOf(deps.limits)) : start.watermark
+  // a first turn that comes to nothing leaves nothing: its idea of where to begin was never put to the test
+  let progress = before
+  const reach: Reach = async next => {
     progress = next
-    deps.advanced(next)
+    await deps.advanced(next)
   }
 
-  const live = await catchUp(progress, now, deps, reach)
-  if (live !== null) return { end: live, progress }
-  for (let slice = 0; progress.backfill !== null && slice < BACKFILL_SLICES; slice++) {
-    const end = await lookBack(progress, deps, reach)
+  const live = await catchUp(start, { from, to: now }, deps, reach)
+  if (live !== null && live.kind !== 'partial') return { end: live, progress }
+  let reached: Progress = progress ?? start
+  for (let slice = 0; reached.backfill !== null && slice < BACKFILL_SLICES; slice++) {
+    const end = await lookBack(reached, deps, reach)
+    reached = progress ?? start
     if (end !== null) return { end, progress }
   }
-  const end = await retryGap(progress, deps, reach)
-  return { end: end ?? { kind: 'ok', more: progress.backfill !== null }, progress }
+  const end = await retryGap(reached, deps, reach)
+  return { end: end ?? live ?? { kind: 'ok', more: reached.backfill !== null }, progress }
 }
 
-function begin(now: string, { overlapMs, lookbackMs }: PollLimits): Progress {
-  const liveFrom = addMs(now, -overlapMs)
-  const first = addMs(now, -lookbackMs)
+/** Every instant lies in two or more polls, whatever the interval. */
+export function overlapOf({ overlapMs, intervalMs }: Pick<PollLimits, 'overlapMs' | 'intervalMs'>): number {
+  return Math.max(overlapMs, 2 * intervalMs)
+}
+
+function begin(now: string, limits: PollLimits): Progress {
+  const liveFrom = addMs(now, -overlapOf(limits))
+  const first = addMs(now, -limits.lookbackMs)
   return {
-    watermark: now,
+    watermark: liveFrom,
     backfill: compare(first, liveFrom) < 0 ? { next: first, until: liveFrom } : null,
     gaps: [],
   }
 }
 
-/** Reads [watermark - overlap, now), oldest first; null when all of it is done. */
-async function catchUp(
-  start: Progress,
-  now: string,
-  deps: PollDeps,
-  reach: (progress: Progress) => void,
-): Promise<TurnEnd | null> {
-  // every instant lies in two or more polls, whatever the interval
-  const overlapMs = Math.max(deps.limits.overlapMs, 2 * deps.limits.intervalMs)
+/** Reads from the overlap up to now, oldest first; null when all of it is done. */
+async function catchUp(start: Progress, whole: Window, deps: PollDeps, reach: Reach): Promise<TurnEnd | null> {
+  const { to: now } = whole
+  const overlapMs = overlapOf(deps.limits)
+  const open = addMs(now, -overlapMs)
   let progress = start
-  let from = addMs(progress.watermark, -overlapMs)
+  let { from } = whole
   while (compare(from, now) < 0) {
-    const to = earlier(addMs(from, SLICE_MS), now)
-    const closed = compare(to, addMs(now, -overlapMs)) <= 0
+    const to = endOfSlice(from, now, open, start.watermark)
+    const closed = compare(to, open) <= 0
+    let asOf = to
     for (const window of withoutGaps({ from, to }, progress.gaps)) {
       const cover = await deps.cover(window, 'poll', closed)
       if (cover.kind === 'trouble') return endOf(cover.trouble)
+      if (cover.asOfMs !== null) asOf = earlier(asOf, fromEpochMs(cover.asOfMs))
+      if (!closed && compare(asOf, open) < 0) return clockMoved
       progress = { ...progress, gaps: withLeft(progress.gaps, cover, deps.nowMs()) }
       if (cover.missing.length === 0) continue
-      const waited = compare(window.from, addMs(now, -PARTIAL_PATIENCE_MS - overlapMs)) < 0
-      if (!waited) return { kind: 'partial', providers: cover.missing }
+      const waited = compare(window.from, addMs(open, -PARTIAL_PATIENCE_MS)) < 0
+      if (!waited) {
+        await reach(progress)
+        return { kind: 'partial', providers: cover.missing }
+      }
       const reason = `no answer from ${cover.missing.join(', ')}`
       progress = { ...progress, gaps: addGap(progress.gaps, window, reason, deps.nowMs()) }
     }
-    progress = { ...progress, watermark: later(progress.watermark, to) }
-    reach(progress)
+    // what Graph dates later than its answer is not in the answer
+    progress = { ...progress, watermark: later(progress.watermark, asOf) }
+    await reach(progress)
     from = to
   }
   return null
 }
 
-async function lookBack(
-  progress: Progress,
-  deps: PollDeps,
-  reach: (progress: Progress) => void,
-): Promise<TurnEnd | null> {
+/** What was never listed and no later poll will list is a window of its own, so that it is read as a closed one. */
+function endOfSlice(from: string, now: string, open: string, watermark: string): string {
+  const to = earlier(addMs(from, SLICE_MS), now)
+  const splits = compare(watermark, open) < 0 && compare(from, open) < 0 && compare(open, to) < 0
+  return splits ? open : to
+}
+
+/** Our idea of Graph's clock was wrong by more than the overlap. The answer has set it right for the next turn. */
+const clockMoved: TurnEnd = {
+  kind: 'unavailable',
+  retryAfterMs: null,
+  detail: "Graph's clock is not where it was expected: this worker's clock was moved, or Graph's",
+}
+
+async function lookBack(progress: Progress, deps: PollDeps, reach: Reach): Promise<TurnEnd | null> {
   if (progress.backfill === null) return null
   const { next, until } = progress.backfill
   const to = earlier(addMs(next, SLICE_MS), until)
@@ -134,30 +162,28 @@ async function lookBack(
     if (cover.missing.length > 0)
       gaps = addGap(gaps, window, `no answer from ${cover.missing.join(', ')}`, deps.nowMs())
   }
-  reach({ ...progress, gaps, backfill: compare(to, until) < 0 ? { next: to, until } : null })
+  await reach({ ...progress, gaps, backfill: compare(to, until) < 0 ? { next: to, until } : null })
   return null
 }
 
 /** The gap that has waited longest for its next try, if any is due. */
-async function retryGap(
-  progress: Progress,
-  deps: PollDeps,
-  reach: (progress: Progress) => void,
-): Promise<TurnEnd | null> {
+async function retryGap(progress: Progress, deps: PollDeps, reach: Reach): Promise<TurnEnd | null> {
   const nowMs = deps.nowMs()
-  const due = progress.gaps.find(gap => nowMs >= gap.since + gapDelayMs(gap.attempts))
+  const dueMs = (gap: Gap): number => gap.since + gapDelayMs(gap.attempts)
+  const [due] = progress.gaps.filter(gap => nowMs >= dueMs(gap)).toSorted((a, b) => dueMs(a) - dueMs(b))
   if (!due) return null
   const cover = await deps.cover(due, 'poll', true)
   if (cover.kind === 'trouble') return endOf(cover.trouble)
-  const open = withLeft(closeGap(progress.gaps, due), { ...cover, left: cover.left }, nowMs)
-  const missing = cover.missing.length > 0 ? addGap(open, due, due.reason, nowMs) : open
-  // what is left of it waits longer each time
-  const gaps = missing.map(gap =>
-    compare(gap.from, due.to) < 0 && compare(due.from, gap.to) < 0
+  const rest = withLeft(closeGap(progress.gaps, due), cover, nowMs)
+  const open = cover.missing.length > 0 ? addGap(rest, due, due.reason, nowMs) : rest
+  // what was narrowed down goes on soon, as a new gap does; what was not waits longer each time
+  const narrowed = withoutGaps(due, open).length > 0
+  const gaps = open.map(gap =>
+    !narrowed && compare(gap.from, due.to) < 0 && compare(due.from, gap.to) < 0
       ? { ...gap, since: due.since, attempts: due.attempts + 1 }
       : gap,
   )
-  reach({ ...progress, gaps })
+  await reach({ ...progress, gaps })
   return null
 }
 

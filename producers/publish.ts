@@ -6,7 +6,7 @@ import { parkDetail } from '../schemas/parking.ts'
 import type { GraphAlert, Parked } from '../schemas/types.ts'
 import type { SlicedAlert } from './graph/slice.ts'
 import type { Seen } from './seen.ts'
-import { normaliseTime } from './window.ts'
+import { fromEpochMs, normaliseTime } from './window.ts'
 
 export type Origin = 'poll' | 'backfill' | 'sweep' | 'retry'
 
@@ -55,7 +55,7 @@ export async function publishPage(
   deps: PublishDeps,
 ): Promise<Published> {
   const revisions: { at: number; version: string; alertId: string; contentHash: Buffer; value: Buffer }[] = []
-  const parked: { alertId: string; reason: string; contentHash: Buffer; record: OutRecord }[] = []
+  const parked: { alertId: string; reason: string; contentHash: Buffer; at: string; record: OutRecord }[] = []
   for (const [at, alert] of alerts.entries()) {
     const judgement = judge(alert, scope.tenantId, scope.source)
     const { alertId, contentHash } = judgement
@@ -68,10 +68,11 @@ export async function publishPage(
         break
       }
       case 'quarantine': {
-        if (scope.seen.has(quarantineKey(alertId, contentHash), judgement.reason, contentHash)) break
+        if (scope.seen.has(alertId, judgement.reason, contentHash)) break
         const value = deps.codecs.parked.encode(quarantined(alert, judgement, scope))
         const record = { key: `${scope.tenantId}/${alertId}`, value }
-        parked.push({ alertId, reason: judgement.reason, contentHash, record })
+        const at = normaliseTime(alert.lastUpdate ?? alert.lastModified ?? '') ?? fromEpochMs(scope.nowMs)
+        parked.push({ alertId, reason: judgement.reason, contentHash, at, record })
       }
     }
   }
@@ -85,9 +86,7 @@ export async function publishPage(
     parked.map(({ record }) => record),
     batch => deps.publisher.append(deps.topics.parked, scope.lane, batch),
   )
-  for (const { alertId, reason, contentHash } of parked) {
-    scope.seen.note(quarantineKey(alertId, contentHash), reason, contentHash)
-  }
+  for (const { alertId, reason, contentHash, at } of parked) scope.seen.note(alertId, reason, contentHash, at)
   return { listed: alerts.length, published: revisions.length, quarantined: parked.length }
 }
 
@@ -162,11 +161,6 @@ function quarantined(
   }
 }
 
-/** Alerts without an id are told apart by their content. */
-function quarantineKey(alertId: string, contentHash: Buffer): string {
-  return `${alertId}\0${alertId === '' ? contentHash.toString('hex') : ''}`
-}
-
 async function inBatches(
   records: readonly OutRecord[],
   append: (batch: OutRecord[]) => Promise<unknown>,
@@ -174,7 +168,7 @@ async function inBatches(
   let batch: OutRecord[] = []
   let bytes = 0
   for (const record of records) {
-    const size = (record.value?.length ?? 0) + record.key.length
+    const size = (record.value?.length ?? 0) + Buffer.byteLength(record.key)
     if (batch.length > 0 && (bytes + size > BATCH_BYTES_MAX || batch.length >= BATCH_RECORDS_MAX)) {
       await append(batch)
       batch = []

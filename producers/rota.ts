@@ -33,9 +33,23 @@ export function createRota(
   let running = 0
   let alarm: AbortController | undefined
   let alarmMs = Infinity
+  let seenMs = deps.clock.now()
+
+  /** When the clock is set back, what is planned comes along: nobody waits an hour because of it. */
+  function noticeStep(): void {
+    const backMs = seenMs - deps.clock.now()
+    seenMs -= backMs
+    if (backMs <= 0) return
+    alarmMs -= backMs
+    for (const entry of entries.values()) {
+      entry.dueMs -= backMs
+      if (entry.againAtMs !== null) entry.againAtMs -= backMs
+    }
+  }
 
   function pump(): void {
     if (deps.signal.aborted) return
+    noticeStep()
     while (running < deps.concurrency) {
       const next = heap[0]
       if (!next) return
@@ -52,6 +66,7 @@ export function createRota(
     running++
     const nextMs = await turn(entry.tenantId, entry.dueMs)
     running--
+    noticeStep()
     const due = earliest(nextMs, entry.againAtMs)
     entry.againAtMs = null
     if (entry.removed || due === null) {
@@ -80,6 +95,7 @@ export function createRota(
 
   return {
     put(tenantId, dueMs) {
+      noticeStep()
       let entry = entries.get(tenantId)
       if (!entry) {
         entry = { tenantId, dueMs, at: -1, againAtMs: null, removed: false }

@@ -8,17 +8,20 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type * as KafkaJs from 'kafkajs'
 
 const require = createRequire(import.meta.url)
-const beforeJoinOf = new WeakMap<object, BeforeJoin>()
+const beforeGivingUpOf = new WeakMap<object, BeforeGivingUp>()
 
 /** Tests switch a mend off to show that it is needed; nothing else may. */
 const off = new Set((globalThis as { socosKafkaMendsOff?: readonly string[] }).socosKafkaMendsOff ?? [])
-// these two replace modules that KafkaJS holds on to once it is loaded, so they come first
+/** K20: of one partition, a fetch unpacks no more batches when it has unpacked so much. */
+export const UNPACKED_BYTES_MAX = 1024 * 1024
+// these replace modules that KafkaJS holds on to once it is loaded, so they come first
 if (!off.has('compacted-tail')) surfaceCompactedTail()
+if (!off.has('unpacked-size')) boundUnpackedSize()
 if (!off.has('grouping')) groupInOnePass()
 const kafkajs = require('kafkajs') as typeof KafkaJs
-addZstd()
+if (!off.has('zstd')) addZstd()
 if (!off.has('idle-timer')) stopIdleTimer()
-announceJoin()
+if (!off.has('giving-up')) announceGivingUp()
 
 export type {
   Admin,
@@ -39,18 +42,20 @@ export type KafkaClient = KafkaJs.Kafka
 export interface GroupInternals {
   readonly generationId: number | null
   readonly memberId: string | null
+  /** A position that the next fetch will begin from: what is on its way is void. */
+  hasSeekOffset(partition: { topic: string; partition: number }): boolean
   /** One attempt, without the client's retries: the caller has its own. */
   commitOffsets(offsets: {
     topics: { topic: string; partitions: { partition: number; offset: string }[] }[]
   }): Promise<void>
 }
 
-/** Runs before a member (re)joins its group; may take a while, must be bounded by whoever registers it. */
-export type BeforeJoin = (group: GroupInternals) => Promise<void>
+/** Runs before a member (re)joins or leaves its group; may take a while, must be bounded by whoever registers it. */
+export type BeforeGivingUp = (group: GroupInternals) => Promise<void>
 
 /** `cluster` is what an assigner factory is given; it is the only handle on a member from outside. */
-export function registerBeforeJoin(cluster: object, hook: BeforeJoin): void {
-  beforeJoinOf.set(cluster, hook)
+export function registerBeforeGivingUp(cluster: object, hook: BeforeGivingUp): void {
+  beforeGivingUpOf.set(cluster, hook)
 }
 
 /** KafkaJS has only gzip built in. */
@@ -110,6 +115,28 @@ function surfaceCompactedTail(): void {
   })
 }
 
+/**
+ * K20: a fetch is bounded as it comes over the wire, but alerts that an attacker made of one letter grow a thousandfold
+ * when they are unpacked. Batches beyond the bound are left for the next fetch, as the client does with one that was cut
+ * off; a single larger batch is taken all the same.
+ */
+function boundUnpackedSize(): void {
+  const name = 'kafkajs/src/protocol/recordBatch/v0/decoder.js'
+  const { KafkaJSPartialMessageError } = require('kafkajs/src/errors.js') as {
+    KafkaJSPartialMessageError: new (message: string) => Error
+  }
+  const original = require(name) as (decoder: object) => Promise<DecodedBatch>
+  const unpacked = new WeakMap<object, number>() // by decoder: there is one for a partition's share of a fetch
+  replaceModule(name, async (decoder: object): Promise<DecodedBatch> => {
+    const bytes = unpacked.get(decoder) ?? 0
+    if (bytes > UNPACKED_BYTES_MAX) throw new KafkaJSPartialMessageError('enough for one fetch')
+    const batch = await original(decoder)
+    const own = batch.records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0)
+    unpacked.set(decoder, bytes + own)
+    return batch
+  })
+}
+
 interface DecodedBatch {
   readonly firstOffset: string
   readonly lastOffsetDelta: number
@@ -152,17 +179,35 @@ interface Grouping {
 
 /**
  * The client has no callback before partitions are taken away. The moment before JoinGroup is the last at which the old
- * owner is certain that nobody else owns its lanes: there it finishes what is in flight.
+ * owner is certain that nobody else owns its lanes: there it finishes what is in flight. So is the moment before
+ * LeaveGroup, which the client also sends when it crashes and starts again by itself.
  */
-function announceJoin(): void {
-  const ConsumerGroup = require('kafkajs/src/consumer/consumerGroup.js') as {
-    prototype: { joinAndSync(this: GroupInternals & { cluster: object }): Promise<void> }
+function announceGivingUp(): void {
+  const { prototype } = require('kafkajs/src/consumer/consumerGroup.js') as { prototype: GroupMethods }
+  const { joinAndSync, leave } = prototype
+  prototype.joinAndSync = async function (this: Member) {
+    await beforeGivingUpOf.get(this.cluster)?.(this)
+    try {
+      await joinAndSync.call(this)
+    } catch (error) {
+      // the client would go on under the old assignment; the next heartbeat of no generation makes it join again
+      this.generationId = NO_GENERATION
+      throw error
+    }
   }
-  const original = ConsumerGroup.prototype.joinAndSync
-  ConsumerGroup.prototype.joinAndSync = async function (this: GroupInternals & { cluster: object }) {
-    await beforeJoinOf.get(this.cluster)?.(this)
-    return original.call(this)
+  prototype.leave = async function (this: Member) {
+    await beforeGivingUpOf.get(this.cluster)?.(this)
+    return leave.call(this)
   }
+}
+
+const NO_GENERATION = -1
+
+type Member = Omit<GroupInternals, 'generationId'> & { generationId: number | null; readonly cluster: object }
+
+interface GroupMethods {
+  joinAndSync(this: Member): Promise<void>
+  leave(this: Member): Promise<void>
 }
 
 function replaceModule(name: string, exports: unknown): void {

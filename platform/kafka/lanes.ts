@@ -5,6 +5,7 @@
  *
  *   join ─▶ opening (offsets asked for) ─▶ restoring (tables read to their end) ─▶ live (stream flows)
  *   rejoin, still ours and nobody else's in between ─▶ goes on where it was;  else ─▶ aborted, opened anew
+ *   the log is not what was read of it any more, or a restore stands still ─▶ aborted, opened anew
  */
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
@@ -12,7 +13,7 @@ import { backoffMs } from '../retry.ts'
 import { laneAssigner } from './assigner.ts'
 import { METADATA_MAX_AGE_MS } from './client.ts'
 import type { Admin, EachBatchPayload, GroupInternals, KafkaClient } from './kafkajs.ts'
-import { registerBeforeJoin } from './kafkajs.ts'
+import { registerBeforeGivingUp, UNPACKED_BYTES_MAX } from './kafkajs.ts'
 import type { LaneQueue, LogRecord } from './queue.ts'
 import { RecordQueue } from './queue.ts'
 
@@ -22,7 +23,10 @@ export interface Lane {
   table(topic: string, record: LogRecord): void
   /** Everything that the tables held when the lane was opened has been given. Work may begin. */
   live(): void
-  /** Start nothing new; resolves when no effect is in flight. Called before every rejoin and before the end. */
+  /**
+   * Start nothing new; resolves when no effect is in flight. Called before every rejoin and before the group is left,
+   * also twice in a row.
+   */
   quiesce(): Promise<void>
   /** Still ours after the rejoin. */
   resume(): void
@@ -63,7 +67,7 @@ export interface LaneGroupOptions {
 export interface LaneObserver {
   restored(lane: number, durationMs: number, records: number): void
   rebalanced(owned: number): void
-  /** Stream records that retention deleted before they were read. */
+  /** Stream records of [from, to) that retention deleted before they were read. */
   lostToRetention(lane: number, from: number, to: number): void
 }
 
@@ -86,6 +90,8 @@ interface Held {
   readonly ends: Map<string, number>
   readonly openedMs: number
   phase: 'opening' | 'restoring' | 'live'
+  /** When a table last came closer to its end. */
+  movedMs: number
   restoredRecords: number
   app: Lane
   committed: number
@@ -97,12 +103,16 @@ const FETCH_WAIT_MS = 300 // K18: a stop waits for the running fetch
 const COMMIT_EVERY_MS = 1_000
 const REBALANCE_TIMEOUT_MS = 60_000
 const FETCH_BYTES_MAX = 16 * 1024 * 1024
-const LANE_FETCH_BYTES_MAX = 2 * 1024 * 1024
+const LANE_FETCH_BYTES_MAX = 1024 * 1024 // as it is on the wire; unpacked it is bounded in kafkajs.ts (K20)
 const LANE_QUEUE_BYTES_MIN = 512 * 1024
 const LANE_QUEUE_BYTES_MAX = 6 * 1024 * 1024
+/** A lane that does nothing else but restore and makes no headway for so long is opened anew. */
+const RESTORE_STALL_MS = 30_000
 const ADMIN_BACKOFF = { firstMs: 200, maxMs: 5_000 }
 /** Of the session timeout: how long a rejoin may wait for effects in flight. */
 const QUIESCE_SHARE = 0.5
+/** A worker that is told to stop must be gone within ten seconds. */
+const STOP_PATIENCE_MS = 6_000
 
 export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   const { kafka, groupId, stream, tables, clock, log, observe, sessionTimeoutMs } = options
@@ -113,10 +123,11 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   let group: GroupInternals | null = null
   let generation = -1
   let joined = false
-  let contactMs = uptimeMs()
+  let spokeMs = uptimeMs()
+  let contactMs = spokeMs
   let stopping = false
   const pendingOpens = new Set<Held>()
-  let opening: Promise<void> | undefined
+  let opening = false
 
   const admin = kafka.admin({ retry: { retries: 3, initialRetryTime: 200, maxRetryTime: 2_000 } })
   await admin.connect()
@@ -137,28 +148,37 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     partitionAssigners: [
       laneAssigner(
         () => ({ lanes: [...lanes.keys()], generation }),
-        cluster => registerBeforeJoin(cluster, beforeJoin),
+        cluster => registerBeforeGivingUp(cluster, beforeGivingUp),
       ),
     ],
   })
 
-  const { GROUP_JOIN, HEARTBEAT, CRASH, END_BATCH_PROCESS, FETCH } = consumer.events
+  const { GROUP_JOIN, HEARTBEAT, CRASH, STOP, END_BATCH_PROCESS, FETCH, REQUEST } = consumer.events
   let movedMs = uptimeMs()
+  // the broker counts a session from when it hears us: an answer may be old when it is read, so what counts is when we asked
+  consumer.on(REQUEST, ({ payload: { apiName, duration } }) => {
+    if (apiName === 'Heartbeat' || apiName === 'SyncGroup') spokeMs = uptimeMs() - Math.max(0, duration)
+  })
   consumer.on(HEARTBEAT, () => {
-    contactMs = uptimeMs()
-    movedMs = contactMs
+    contactMs = spokeMs
+    movedMs = uptimeMs()
   })
   consumer.on(FETCH, () => {
     movedMs = uptimeMs()
   })
-  consumer.on(GROUP_JOIN, ({ payload }) => onJoin(payload.memberAssignment))
+  // K16: the client takes what a listener throws for trouble on the network, and goes on
+  consumer.on(GROUP_JOIN, ({ payload }) => orEnd(() => onJoin(payload.memberAssignment)))
+  // it left the group, also when it crashed and will come back
+  consumer.on(STOP, () => {
+    contactMs = Number.NEGATIVE_INFINITY
+  })
   consumer.on(CRASH, ({ payload }) => {
     joined = false
     if (!payload.restart) options.onFatal(payload.error)
   })
-  // also where nothing of a batch was left to show: the position still moves
-  consumer.on(END_BATCH_PROCESS, ({ payload }) => {
-    if (payload.batchSize === 0) moveTo(payload.topic, payload.partition, Number(payload.lastOffset) + 1)
+  // also where nothing of a batch was left to show: the position still moves, unless it was set elsewhere meanwhile
+  consumer.on(END_BATCH_PROCESS, ({ payload: { batchSize, topic, partition, lastOffset } }) => {
+    if (batchSize === 0 && !group?.hasSeekOffset({ topic, partition })) moveTo(topic, partition, Number(lastOffset) + 1)
   })
 
   await consumer.connect()
@@ -167,29 +187,35 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   await consumer.run({
     autoCommit: false,
     eachBatchAutoResolve: false,
-    eachBatch: async payload => {
-      try {
-        receive(payload)
-      } catch (error) {
-        // K16: what the handler throws would stop the client silently
-        options.onFatal(error instanceof Error ? error : new Error(String(error)))
-      }
-    },
+    // K16: what the handler throws would stop the client silently
+    eachBatch: async payload => orEnd(() => receive(payload)),
   })
   const committing = commitRegularly()
 
+  function orEnd(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      end(error)
+    }
+  }
+
+  function end(error: unknown): void {
+    options.onFatal(error instanceof Error ? error : new Error(String(error)))
+  }
+
   /** The last moment at which what we hold is certainly ours. */
-  async function beforeJoin(member: GroupInternals): Promise<void> {
+  async function beforeGivingUp(member: GroupInternals): Promise<void> {
     group = member
-    await quiesceAll()
+    await quiesceAll(sessionTimeoutMs * QUIESCE_SHARE)
     await commitNow()
   }
 
-  async function quiesceAll(): Promise<void> {
+  async function quiesceAll(limitMs: number): Promise<void> {
     const late = new AbortController()
-    const idle = Promise.all([...lanes.values()].map(held => held.app.quiesce()))
-    const deadline = clock.sleep(sessionTimeoutMs * QUIESCE_SHARE, late.signal).then(
-      () => log.warn('some lanes still had work in flight when the group had to be rejoined'),
+    const idle = Promise.all([...lanes.values()].map(async held => held.app.quiesce())).catch(end)
+    const deadline = clock.sleep(limitMs, late.signal).then(
+      () => log.warn('some lanes still have work in flight and are not waited for any longer'),
       () => {},
     )
     await Promise.race([idle, deadline])
@@ -197,7 +223,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   }
 
   function onJoin(assignment: Readonly<Record<string, readonly number[]>>): void {
-    contactMs = uptimeMs()
+    contactMs = spokeMs
     const nextGeneration = group?.generationId ?? generation + 2
     // someone else may have owned our lanes in a generation that we were no part of
     const unbroken = nextGeneration === generation + 1
@@ -208,6 +234,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
       held.abort.abort(new Error(`lane ${lane} was given to another worker`))
       lanes.delete(lane)
     }
+    if (stopping) return // what is left stays quiet until the group is left
     for (const lane of ours) {
       const held = lanes.get(lane)
       if (held) retain(held)
@@ -242,6 +269,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
       positions: new Map(),
       ends: new Map(),
       openedMs: uptimeMs(),
+      movedMs: uptimeMs(),
       phase: 'opening',
       restoredRecords: 0,
       app: options.open(context),
@@ -251,7 +279,16 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     lanes.set(lane, held)
     applyPauses(held)
     pendingOpens.add(held)
-    if (!opening) opening = openPending().finally(() => (opening = undefined))
+    if (opening) return
+    opening = true
+    void openPending()
+  }
+
+  function reopen(held: Held, why: string): void {
+    log.warn('a lane is opened anew', { lane: held.lane, why })
+    held.abort.abort(new Error(`lane ${held.lane} is opened anew: ${why}`))
+    lanes.delete(held.lane)
+    open(held.lane)
   }
 
   /** Lanes that came in one join are asked for in one round of requests. */
@@ -262,8 +299,8 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
       try {
         const offsets = await askOffsets(admin, groupId, topics, stream)
         for (const held of batch) {
-          pendingOpens.delete(held)
           begin(held, offsets)
+          pendingOpens.delete(held)
         }
         attempt = 0
       } catch (error) {
@@ -272,6 +309,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
         await clock.sleep(backoffMs(attempt++, ADMIN_BACKOFF, random()))
       }
     }
+    opening = false // in the same breath as the last look at what is pending
   }
 
   function begin(held: Held, offsets: Offsets): void {
@@ -295,6 +333,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
       held.committed = from
     }
     held.phase = 'restoring'
+    held.movedMs = uptimeMs()
     for (const [topic, position] of held.positions) seek(topic, lane, position)
     applyPauses(held)
     checkRestored(held)
@@ -304,7 +343,11 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     const { topic, partition, messages } = batch
     const held = lanes.get(partition)
     if (!held || held.phase === 'opening' || isStale()) return
+    if (held.phase === 'live' && isFrozen(topic)) return // was on its way when the lane went live
     const from = held.positions.get(topic) ?? 0
+    if (Number(batch.highWatermark) < from) return reopen(held, `${topic} ends before ${from}, it was made anew`)
+    const first = Number(batch.firstOffset() ?? from)
+    if (topic === stream && first > from) observe.lostToRetention(partition, from, first)
     const records: LogRecord[] = []
     for (const message of messages) {
       const offset = Number(message.offset)
@@ -334,13 +377,18 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     checkRestored(held)
   }
 
+  function isFrozen(topic: string): boolean {
+    return tables.some(table => table.topic === topic && table.afterRestore === 'freeze')
+  }
+
   function checkRestored(held: Held): void {
     if (held.phase !== 'restoring') return
+    held.movedMs = uptimeMs()
     for (const [topic, end] of held.ends) if ((held.positions.get(topic) ?? 0) < end) return
     held.phase = 'live'
     observe.restored(held.lane, uptimeMs() - held.openedMs, held.restoredRecords)
     applyPauses(held)
-    held.app.live()
+    orEnd(() => held.app.live())
   }
 
   /** Which partitions of a lane are read follows from its phase alone. */
@@ -380,7 +428,8 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
 
   function laneQueueBytes(): number {
     const share = options.queueBytesMax / Math.max(1, lanes.size)
-    return Math.min(LANE_QUEUE_BYTES_MAX, Math.max(LANE_QUEUE_BYTES_MIN, share))
+    // what one more fetch brings has to fit as well
+    return Math.min(LANE_QUEUE_BYTES_MAX, Math.max(LANE_QUEUE_BYTES_MIN, share - 2 * UNPACKED_BYTES_MAX))
   }
 
   function leased(): boolean {
@@ -391,6 +440,15 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     while (!stopping) {
       await clock.sleep(COMMIT_EVERY_MS)
       await commitNow()
+      orEnd(reopenStalled)
+    }
+  }
+
+  /** Retention may empty a table between the answer about its end and the first fetch: its end would never be reached. */
+  function reopenStalled(): void {
+    for (const held of lanes.values()) {
+      const stalled = held.phase === 'restoring' && uptimeMs() - held.movedMs > RESTORE_STALL_MS
+      if (stalled && !stopping) reopen(held, 'its restore stands still')
     }
   }
 
@@ -425,7 +483,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     async stop() {
       if (stopping) return
       stopping = true
-      await quiesceAll()
+      await quiesceAll(Math.min(sessionTimeoutMs * QUIESCE_SHARE, STOP_PATIENCE_MS))
       await commitNow()
       for (const held of lanes.values()) held.abort.abort(new Error('the worker is stopping'))
       await consumer.disconnect()

@@ -34,8 +34,9 @@ export function tableIntake(
   tables: Readonly<Record<string, TableReader>>,
   deps: { readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal },
 ): TableIntake {
-  let waiting: { topic: string; record: LogRecord }[] = []
-  let learning: Promise<void> | undefined
+  const waiting: { topic: string; record: LogRecord }[] = []
+  let learning: Promise<void> = Promise.resolve()
+  let busy = false
 
   /** The schema id that is missing, or null when the record is done with. */
   function apply(topic: string, record: LogRecord): number | null {
@@ -63,11 +64,15 @@ export function tableIntake(
     }
   }
 
+  /** Ends with nothing waiting, and says so in the same breath: a record that comes a moment later begins it anew. */
   async function learn(): Promise<void> {
-    for (let attempt = 0; waiting.length > 0; ) {
+    for (let attempt = 0; ; ) {
       deps.signal.throwIfAborted()
       const next = waiting[0]
-      if (!next) return
+      if (!next) {
+        busy = false
+        return
+      }
       const missing = apply(next.topic, next.record)
       if (missing === null) {
         waiting.shift()
@@ -94,14 +99,14 @@ export function tableIntake(
     take(topic, record) {
       if (waiting.length === 0 && apply(topic, record) === null) return
       waiting.push({ topic, record })
-      learning ??= learn()
-        .catch(() => {}) // only the lane's end stops it
-        .finally(() => {
-          learning = undefined
-        })
+      if (busy) return
+      busy = true
+      learning = learn().catch((error: unknown) => {
+        if (!deps.signal.aborted) throw error // what `apply` throws is a fault of the code, as in the way without a wait
+      })
     },
     async settled() {
-      while (learning) await learning
+      while (waiting.length > 0 && !deps.signal.aborted) await learning
     },
   }
 }

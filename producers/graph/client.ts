@@ -15,10 +15,7 @@ import { SLICE_LIMITS, type SliceLimits } from './slice.ts'
 import type { Grant } from './token-request.ts'
 import { createTokens } from './tokens.ts'
 
-export type { Ask, PageAnswer } from './pages.ts'
-export type { Problem, Trouble } from './problems.ts'
-export type { SlicedAlert } from './slice.ts'
-export type { ProviderWarning } from './warnings.ts'
+export type { PageAnswer } from './pages.ts'
 
 export interface Graph {
   /**
@@ -39,7 +36,7 @@ export interface Graph {
   forget(tenantId: string): void
 }
 
-export interface GraphLimits {
+interface GraphLimits {
   readonly tokenDeadlineMs: number
   readonly maxTokenBytes: number
   /** For the whole page, from the first byte sent to the last byte read. */

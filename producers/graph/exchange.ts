@@ -9,7 +9,7 @@ import { type Dispatcher, request } from 'undici'
 import type { Clock } from '../../platform/clock.ts'
 import type { HeaderValue } from './retry-after.ts'
 
-export type Headers = Readonly<Record<string, HeaderValue>>
+type Headers = Readonly<Record<string, HeaderValue>>
 
 export type Exchange =
   | {
@@ -81,7 +81,8 @@ async function exchange(
   try {
     const answer = await request(url, { ...outgoing, dispatcher: deps.dispatcher, signal: stop.signal })
     const receivedAtMs = deps.clock.now()
-    const body = await readBody(answer, outgoing.method, limits.maxBytes)
+    const body = await readBody(answer, limits.maxBytes)
+    signal.throwIfAborted()
     return { kind: 'answer', status: answer.statusCode, headers: answer.headers, body, receivedAtMs }
   } catch (error) {
     signal.throwIfAborted()
@@ -96,21 +97,15 @@ async function exchange(
 type Answer = Dispatcher.ResponseData
 
 /** Throws what the connection threw; a body that came whole but is no use is a value. */
-async function readBody(
-  answer: Answer,
-  method: Outgoing['method'],
-  limitBytes: number,
-): Promise<Buffer | 'too-large' | 'undecodable'> {
+async function readBody(answer: Answer, limitBytes: number): Promise<Buffer | 'too-large' | 'undecodable'> {
   const { statusCode, headers, body } = answer
   const coding = String(headers['content-encoding'] ?? 'identity').toLowerCase()
   const isGzip = coding === 'gzip' || coding === 'x-gzip'
-  // Graph's errors are told apart by their status; leaving a 5xx unread also closes the connection, as Microsoft advises
-  // for the retry of a 503
-  const isUnread = method === 'GET' && statusCode >= 500
-  if (isUnread || (!isGzip && coding !== 'identity' && coding !== '')) {
+  if (!isGzip && coding !== 'identity' && coding !== '') {
     body.on('error', () => undefined).destroy()
-    return isUnread ? Buffer.alloc(0) : 'undecodable'
+    return 'undecodable'
   }
+  // a refusal's body is read only so that the connection can be used again, and for what Entra says
   const maxBytes = statusCode < 300 ? limitBytes : Math.min(limitBytes, MAX_ERROR_BYTES)
   const chunks: Buffer[] = []
   let size = 0
@@ -127,7 +122,8 @@ async function readBody(
     else await pipeline(body, collect)
   } catch (error) {
     if (error instanceof TooLarge) return 'too-large'
-    if (codeOf(error).startsWith('Z_')) return 'undecodable'
+    // a refusal is told by its status and headers, whatever becomes of its body
+    if (codeOf(error).startsWith('Z_') || statusCode >= 300) return 'undecodable'
     throw error
   }
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size)

@@ -13,7 +13,7 @@ export interface Problem {
   readonly correlationId?: string
 }
 
-export type SplitReason = 'nextlink-refused' | 'nextlink-rejected' | 'too-large' | 'unreadable' | 'bad-request'
+type SplitReason = 'nextlink-refused' | 'nextlink-rejected' | 'too-large' | 'unreadable' | 'bad-request'
 
 export type Trouble =
   /** Entra or Graph asks for a pause; null: it did not say how long. */

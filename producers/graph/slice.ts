@@ -11,7 +11,7 @@ import type { AlertSource } from './clouds.ts'
 import { colonEnd, INVALID, openScan, type Scan, spaceEnd, stringEnd, valueEnd } from './json-scan.ts'
 
 /** What the poller needs to know of an alert. Null: absent, not a string, or longer than such a member can be. */
-export interface AlertHead {
+interface AlertHead {
   /** The alert's JSON, byte for byte; a view into the page's memory, so it keeps the whole page alive. */
   readonly bytes: Buffer
   readonly tenantId: string | null
@@ -25,7 +25,7 @@ export interface AlertHead {
   readonly title: string | null
 }
 
-export type HostileReason = 'not-an-object' | 'no-id' | 'bad-id' | 'too-deep' | 'too-many-keys' | 'too-large'
+type HostileReason = 'not-an-object' | 'no-id' | 'bad-id' | 'too-deep' | 'too-many-keys' | 'too-large'
 
 export type SlicedAlert =
   | (AlertHead & { readonly kind: 'alert'; readonly id: string })

@@ -33,8 +33,12 @@ export interface Tally {
 export function openTally(
   graph: Pick<GraphLedger, 'revisions'>,
   engine: Pick<EngineLedger, 'items'>,
-  exceptTenants: ReadonlySet<string>,
-  now: () => number,
+  options: {
+    readonly exceptTenants: ReadonlySet<string>
+    /** Latency is taken of what became visible from then on. */
+    readonly latencySinceMs: () => number
+    readonly now: () => number
+  },
 ): Tally {
   const open = new Map<string, GraphLedger['revisions'][number]>()
   const latencies: number[] = []
@@ -47,7 +51,7 @@ export function openTally(
     read() {
       for (; revisionsRead < graph.revisions.length; revisionsRead++) {
         const revision = graph.revisions[revisionsRead]
-        if (revision?.fate !== 'deliver' || exceptTenants.has(revision.tenantId)) continue
+        if (revision?.fate !== 'deliver' || options.exceptTenants.has(revision.tenantId)) continue
         owed++
         open.set(keyOf(revision), revision)
       }
@@ -58,10 +62,11 @@ export function openTally(
         if (revision === undefined) continue
         open.delete(keyOf(item))
         delivered++
+        if (revision.visibleAtMs < options.latencySinceMs()) continue
         latencies.push(Math.max(0, item.atMs - revision.visibleAtMs))
       }
       latencies.splice(0, latencies.length - latest)
-      const nowMs = now()
+      const nowMs = options.now()
       let hidden = 0
       let onTheWay = 0
       for (const { visibleAtMs, visibleUntilMs } of open.values()) {

@@ -152,7 +152,9 @@ export async function socos(args: readonly string[], env: Environment, signal: A
     signal.throwIfAborted()
     if (code === 0) return out
     const how = killed ?? `exit ${code}`
-    throw new Error(`socos ${args.join(' ')} failed (${how}):\n${printable((said + out).slice(-maxErrorChars).trimEnd())}`)
+    throw new Error(
+      `socos ${args.join(' ')} failed (${how}):\n${printable((said + out).slice(-maxErrorChars).trimEnd())}`,
+    )
   } finally {
     signal.removeEventListener('abort', abort)
   }

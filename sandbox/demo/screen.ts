@@ -72,7 +72,10 @@ export function openScreen(
 }
 
 /** Label and text of each line of the block; together never wider than `width`. */
-export function blockOf(progress: Progress, width: number): readonly { readonly label: string; readonly text: string }[] {
+export function blockOf(
+  progress: Progress,
+  width: number,
+): readonly { readonly label: string; readonly text: string }[] {
   const { figures } = progress
   const workers = figures.workers.map(({ name, rssMiB }) => `${name} ${rssMiB === null ? '-' : `${rssMiB} MiB`}`)
   const latency = figures.latencyMs === null ? '' : `, median latency ${seconds(figures.latencyMs)}`

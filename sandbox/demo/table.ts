@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
+import { printable } from './processes.ts'
 import type { Latency, Proof } from './proof.ts'
 import { total } from './proof.ts'
-import { printable } from './processes.ts'
 import { cells, count, seconds } from './screen.ts'
 
 export interface Costs {
@@ -28,6 +28,7 @@ export function resultOf(proof: Proof, costs: Costs) {
     ok: proof.complaints.length === 0,
     complaints: proof.complaints,
     throttledLatencyMs: proof.throttledLatencyMs,
+    fleeting: proof.fleeting,
     fates: proof.fates,
     unexpected: proof.unexpectedCount,
     troubles: proof.troubles,
@@ -80,11 +81,16 @@ function rowsOf(proof: Proof): readonly Row[] {
     mark: found === 0 ? 'good' : 'bad',
   })
   return [
-    { label: 'alerts visible in Graph', value: count(proof.visible), words: 'revisions that must arrive', mark: 'none' },
+    {
+      label: 'alerts visible in Graph',
+      value: count(proof.visible),
+      words: `revisions that must arrive (${count(proof.fleeting)} more were replaced before the next poll)`,
+      mark: 'none',
+    },
     {
       label: 'published',
       value: count(proof.published),
-      words: `= ${count(fates.delivered)} delivered + ${count(fates.duplicate)} duplicate + ${count(fates.stale)} stale + ${count(fates.parked)} parked + ${count(fates.waiting)} waiting`,
+      words: `= ${count(fates.delivered)} delivered + ${count(fates.duplicate)} duplicate (not sent again) + ${count(fates.stale)} stale + ${count(fates.parked)} parked + ${count(fates.waiting)} waiting`,
       mark: proof.published === sum ? 'good' : 'bad',
     },
     {
@@ -102,7 +108,7 @@ function rowsOf(proof: Proof): readonly Row[] {
       words: `${spread(latencyMs)} from visible to accepted; polled every 2 s`,
       mark: 'none',
     },
-    { label: 'latency when throttled', value: '', words: `${spread(throttledLatencyMs)}`, mark: 'none' },
+    { label: 'latency when throttled', value: '', words: spread(throttledLatencyMs), mark: 'none' },
   ]
 }
 

@@ -86,7 +86,7 @@ export const engineFaultSchema = z.discriminatedUnion('kind', [
 ])
 
 export type EngineFaultInput = z.input<typeof engineFaultSchema>
-export type EngineFaultSpec = z.output<typeof engineFaultSchema>
+type EngineFaultSpec = z.output<typeof engineFaultSchema>
 export type EngineFault = Fault<EngineFaultSpec>
 export type EngineFaults = FaultList<EngineFaultInput, EngineFaultSpec>
 

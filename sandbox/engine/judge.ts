@@ -29,7 +29,7 @@ export interface Memory {
   forget(): void
 }
 
-export interface Arrival {
+interface Arrival {
   readonly request: number
   readonly atMs: number
   /** Status of a refusal, of the item or of the whole request; 409 means that the engine has it. */

@@ -9,7 +9,7 @@ export interface EngineLedger {
   readonly counters: EngineCounters
 }
 
-export interface EngineRequest {
+interface EngineRequest {
   readonly atMs: number
   /** 0 when no status line was sent. */
   readonly status: number

@@ -7,7 +7,7 @@ const anywhere = { ...faultBasics, where: z.enum(['list', 'token', 'any']).defau
 const onList = { ...faultBasics, phase: z.enum(['any', 'first', 'follow-up']).default('any') }
 const both = { ...anywhere, ...onList }
 
-export const nextLinkVariants = [
+const nextLinkVariants = [
   'other-host',
   'other-port',
   'other-scheme',
@@ -114,7 +114,7 @@ export const graphFaultSchema = z.discriminatedUnion('kind', [
 ])
 
 export type GraphFaultInput = z.input<typeof graphFaultSchema>
-export type GraphFaultSpec = z.output<typeof graphFaultSchema>
+type GraphFaultSpec = z.output<typeof graphFaultSchema>
 export type GraphFault = Fault<GraphFaultSpec>
 export type GraphFaults = FaultList<GraphFaultInput, GraphFaultSpec>
 

@@ -30,7 +30,7 @@ export interface LedgerRevision {
   readonly fate: 'deliver' | 'park' | 'quarantine'
 }
 
-export interface LedgerRequest {
+interface LedgerRequest {
   readonly atMs: number
   /** From the token or the token path; null when neither names a tenant of the simulator. */
   readonly tenantId: string | null
@@ -51,7 +51,7 @@ export interface LedgerRequest {
   readonly requestsInLastMinute: number
 }
 
-export interface TenantCounters {
+interface TenantCounters {
   listRequests: number
   tokenRequests: number
   /** Anything but GET outside the token endpoint. */

@@ -17,7 +17,7 @@ export interface ListQuery {
 }
 
 /** Where in the list a page begins. */
-export type Position =
+type Position =
   | { readonly kind: 'start' }
   | { readonly kind: 'skip'; readonly rows: number }
   | { readonly kind: 'after'; readonly key: string; readonly seq: number }

@@ -51,7 +51,7 @@ export interface GraphSimOptions {
   readonly now?: () => number
 }
 
-export interface PlaceOptions {
+interface PlaceOptions {
   /** How long it stays invisible; the simulator's lag when absent. */
   readonly visibleInMs?: number
   /** The update time as it is to be served; the simulator's now when absent. */

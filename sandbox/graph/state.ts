@@ -9,7 +9,7 @@ import type { Maker } from './maker.ts'
 import type { AlertStore } from './store.ts'
 import type { SimTenant } from './tenants.ts'
 
-export interface GraphSettings {
+interface GraphSettings {
   /** Largest and default number of rows on a page. */
   readonly pageSize: number
   /** How nextLink goes on: an opaque key-set token, or a count of rows in the list as it then is. */

@@ -14,7 +14,7 @@ export interface Row {
   readonly seq: number
 }
 
-export interface KnownMembers {
+interface KnownMembers {
   readonly alertId: string
   readonly versionText: string
   readonly createdText: string

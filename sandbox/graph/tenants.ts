@@ -6,7 +6,7 @@ import { guid, hex, pick, seededRandom, subSeed } from './chance.ts'
 
 export type AlertSource = 'alerts_v2' | 'alerts'
 
-export const READ_ROLE = { alerts_v2: 'SecurityAlert.Read.All', alerts: 'SecurityEvents.Read.All' } as const
+const READ_ROLE = { alerts_v2: 'SecurityAlert.Read.All', alerts: 'SecurityEvents.Read.All' } as const
 
 /** A customer's directory as Entra and Graph see it. */
 export interface SimTenant {

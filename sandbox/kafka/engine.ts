@@ -1,6 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type * as TestcontainersModule from 'testcontainers'
-import { ownerState, thisOwner, watchOver } from './leftovers.ts'
+import type { Claimed, Dockerode } from './containers.ts'
+import { claimed, labels, removeStack, sweep, tolerate, whyDead } from './containers.ts'
+import { watchOver } from './leftovers.ts'
 
 /**
  * A container engine as far as a stack needs it. Testcontainers is loaded on first use: it is a development dependency,
@@ -28,13 +29,6 @@ export interface Engine {
   dead(id: string): Promise<string | undefined>
 }
 
-export interface Claimed {
-  readonly name: string
-  readonly owner: string
-  readonly createdSeconds: number
-  remove(): Promise<void>
-}
-
 export interface ContainerSpec {
   readonly image: string
   readonly stackId: string
@@ -52,14 +46,8 @@ export interface ContainerSpec {
 
 type Testcontainers = typeof TestcontainersModule
 type ContainerRuntimeClient = TestcontainersModule.ContainerRuntimeClient
-type Dockerode = ContainerRuntimeClient['container']['dockerode']
 
-const stackLabel = 'socos.sandbox.stack'
-const ownerLabel = 'socos.sandbox.owner'
 const pullTimeoutMs = 600_000
-/** What an owner on another host left is only taken for dead after a day. */
-const foreignAgeSeconds = 86_400
-const logTailLines = 15
 
 export async function useEngine(
   env: Readonly<Record<string, string | undefined>>,
@@ -141,10 +129,6 @@ function createEngine(testcontainers: Testcontainers, client: ContainerRuntimeCl
   }
 }
 
-function labels(stackId: string): Record<string, string> {
-  return { [stackLabel]: stackId, [ownerLabel]: thisOwner() }
-}
-
 async function provideImage(
   testcontainers: Testcontainers,
   client: ContainerRuntimeClient,
@@ -206,86 +190,6 @@ async function run(
     throw new Error(`${spec.image} did not start: ${words(error)}${log === undefined ? '' : `; ${log}`}`, {
       cause: error,
     })
-  }
-}
-
-/** Force-removes until nothing is left and no start is under way any more. */
-async function removeStack(dockerode: Dockerode, stackId: string, starts: Set<Promise<unknown>>): Promise<void> {
-  const filters = { label: [`${stackLabel}=${stackId}`] }
-  let settled = false
-  const all = Promise.allSettled(starts).then(() => (settled = true))
-  for (;;) {
-    const last = settled
-    const found = await dockerode.listContainers({ all: true, filters })
-    await Promise.all(found.map(({ Id }) => removeContainer(dockerode, Id)))
-    if (last) break
-    await Promise.race([all, delay(200)])
-  }
-  for (const { Id } of await dockerode.listNetworks({ filters })) {
-    await tolerate([404], dockerode.getNetwork(Id).remove())
-  }
-}
-
-async function removeContainer(dockerode: Dockerode, id: string): Promise<void> {
-  await tolerate([404, 409], dockerode.getContainer(id).remove({ force: true, v: true }))
-}
-
-async function claimed(dockerode: Dockerode): Promise<Claimed[]> {
-  const filters = { label: [ownerLabel] }
-  const containers = (await dockerode.listContainers({ all: true, filters })).map(found => ({
-    name: `container ${found.Id.slice(0, 12)} (${found.Image})`,
-    owner: found.Labels[ownerLabel] ?? '',
-    createdSeconds: found.Created,
-    remove: () => removeContainer(dockerode, found.Id),
-  }))
-  const networks = (await dockerode.listNetworks({ filters })).map(found => ({
-    name: `network ${found.Name}`,
-    owner: found.Labels?.[ownerLabel] ?? '',
-    createdSeconds: Date.parse(found.Created) / 1000,
-    remove: () => tolerate([403, 404], dockerode.getNetwork(found.Id).remove()),
-  }))
-  return [...containers, ...networks] // in this order: a network in use cannot be removed
-}
-
-async function sweep(dockerode: Dockerode): Promise<string[]> {
-  const swept: string[] = []
-  for (const found of await claimed(dockerode)) {
-    const state = ownerState(found.owner)
-    const ageSeconds = Date.now() / 1000 - found.createdSeconds
-    if (state === 'alive' || (state === 'elsewhere' && ageSeconds < foreignAgeSeconds)) continue
-    await found.remove()
-    swept.push(found.name)
-  }
-  return swept
-}
-
-async function whyDead(dockerode: Dockerode, id: string): Promise<string | undefined> {
-  const container = dockerode.getContainer(id)
-  const { State: state } = await container.inspect()
-  if (state.Running) return undefined
-  const log = await container.logs({ stdout: true, stderr: true, tail: logTailLines })
-  const text = withoutStreamHeaders(log).toString('utf8').trimEnd()
-  return `exit ${state.ExitCode}${state.Error ? ` (${state.Error})` : ''}\n${text}`
-}
-
-/** The engine's log format: each piece has its stream (one byte), three zeros and its length in four bytes before it. */
-function withoutStreamHeaders(log: Buffer): Buffer {
-  const pieces: Buffer[] = []
-  for (let at = 0; at + 8 <= log.length; ) {
-    const length = log.readUInt32BE(at + 4)
-    pieces.push(log.subarray(at + 8, at + 8 + length))
-    at += 8 + length
-  }
-  return Buffer.concat(pieces)
-}
-
-/** The engine answers with an HTTP status: these mean that there was nothing to do. */
-async function tolerate(statuses: readonly number[], task: Promise<unknown>): Promise<void> {
-  try {
-    await task
-  } catch (error) {
-    const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
-    if (typeof status !== 'number' || !statuses.includes(status)) throw error
   }
 }
 

@@ -3,7 +3,7 @@ import { useGiven } from './given.ts'
 import { startOnJvm } from './jvm.ts'
 import type { Rung, RungRequest, Stack, StackKind, StackOptions } from './stack.ts'
 
-export type { BrokerNode, Stack, StackKind, StackOptions } from './stack.ts'
+export type { Stack, StackOptions } from './stack.ts'
 
 const rungs: Readonly<Record<StackKind, Rung>> = { given: useGiven, docker: startOnDocker, jvm: startOnJvm }
 
@@ -43,7 +43,7 @@ export async function climb(
     })
     if (attempt.kind === 'started') {
       const seconds = ((performance.now() - started) / 1000).toFixed(1)
-      request.say(`Kafka is up on ${kind} (${attempt.stack.label}) after ${seconds} s`)
+      if (kind !== 'given') request.say(`Kafka is up on ${kind} (${attempt.stack.label}) after ${seconds} s`)
       return attempt.stack
     }
     tried.push({ kind, why: attempt.why, remedy: attempt.remedy })

@@ -32,3 +32,4 @@ try {
 } finally {
   clearInterval(keepAlive)
 }
+process.exit() // a pull that was given up would hold the process until it ends

@@ -220,6 +220,16 @@ describe('what JSON.parse sees', () => {
     expect(cut(body).kind).toBe('unreadable')
   })
 
+  test('a control character refuses the page wherever in a string it stands', () => {
+    for (let code = 0; code < 0x20; code++) {
+      for (let at = 0; at < 12; at++) {
+        const text = 'x'.repeat(at) + String.fromCharCode(code) + 'x'.repeat(12)
+        expect(cut(`{"value":[{"id":"${text}"}]}`).kind).toBe('unreadable')
+      }
+    }
+    expect(cut(`{"value":[{"id":"a","x":"${'\u007f\u0080\uffff '.repeat(5)}"}]}`).kind).toBe('page')
+  })
+
   test('bytes that are not UTF-8 refuse the page', () => {
     const body = Buffer.from('{"value":[{"id":"a?"}]}')
     body[body.indexOf('?')] = 0xff

@@ -53,7 +53,7 @@ test('compose gives Kafka three listeners, each with a protocol, and tells no cl
 })
 
 test('no Kafka or Apicurio version stands anywhere else in the sandbox', async () => {
-  const sources = ['docker.ts', 'engine.ts', 'jars.ts', 'jvm.ts', 'ladder.ts', 'pom.xml', 'README.md']
+  const sources = ['containers.ts', 'docker.ts', 'engine.ts', 'jars.ts', 'jvm.ts', 'ladder.ts', 'pom.xml', 'README.md']
   for (const source of sources) {
     const text = await readFile(join(root, 'sandbox/kafka', source), 'utf8')
     for (const version of [versions.kafka, versions.apicurio, versions.log4j, versions.mavenDependencyPlugin]) {

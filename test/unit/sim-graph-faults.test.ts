@@ -223,14 +223,14 @@ describe('strange pages', () => {
     await using kit = await graphSim({ pageSize: 2, paging })
     const ids = [1, 2, 3].map(minute => kit.sim.addAlert(kit.first.tenantId, { at: stamp(minute) }).alertId ?? '')
     const token = await tokenOf(kit.sim, kit.first)
-    for (const phase of ['first', 'follow-up'] as const) kit.sim.faults.add({ kind: 'empty-page', phase })
+    kit.sim.faults.add({ kind: 'empty-page' })
     const pages: string[][] = []
     for (let next: string | undefined = listPath(); next !== undefined; ) {
       const page: Awaited<ReturnType<typeof getPage>> = await getPage(kit.sim, token, next)
-      pages.push([...page.ids])
+      if (pages.push([...page.ids]) === 2) kit.sim.faults.add({ kind: 'empty-page' })
       next = page.next
     }
-    expect(pages).toEqual([[], [], [ids[2], ids[1]], [ids[0]]])
+    expect(pages).toEqual([[], [ids[2], ids[1]], [], [ids[0]]])
   })
 
   test('rows twice, rows in another order, rows that nobody asked for', async () => {

@@ -2,7 +2,7 @@
 import { type GraphSim, type GraphSimOptions, startGraphSim } from '../../sandbox/graph/sim.ts'
 import type { SimTenant } from '../../sandbox/graph/tenants.ts'
 
-export interface HandTime {
+interface HandTime {
   ms: number
 }
 

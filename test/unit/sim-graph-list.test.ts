@@ -157,6 +157,8 @@ describe('lists and methods', () => {
     expect(await listAll(kit.sim, token, listPath(from, 'alerts'))).toEqual([id, 'x'])
     expect(kit.sim.ledger.revisions[0]).toMatchObject({ version: stamp(1), fate: 'deliver' })
     expect((await getPage(kit.sim, token, listPath({}, 'alerts_v2'))).status).toBe(403)
+    kit.sim.changeTenant({ tenantId: kit.first.tenantId, roles: ['SecurityAlert.Read.All', 'SecurityEvents.Read.All'] })
+    expect(await listAll(kit.sim, await tokenOf(kit.sim, kit.first), listPath())).toEqual([])
   })
 
   test('a tenant sees its own alerts only', async () => {

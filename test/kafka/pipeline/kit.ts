@@ -33,6 +33,7 @@ export interface Pipeline extends AsyncDisposable {
   readonly prefix: string
   readonly env: NodeJS.ProcessEnv
   socos(...args: string[]): Promise<{ code: number | null; out: string; err: string }>
+  socosWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number | null; out: string; err: string }>
   /** Rows of `socos status -o json`, by tenant id. */
   status(): Promise<Map<string, StatusRow>>
   start(role: Role, env?: NodeJS.ProcessEnv): Promise<WorkerProcess>
@@ -75,7 +76,7 @@ export async function startPipeline(options: {
 }): Promise<Pipeline> {
   const stack = options.stack ?? inject('stack')
   const dir = await mkdtemp(path.join(tmpdir(), 'socos-test-'))
-  const graph = await startGraphSim(options.graph)
+  const graph = await startGraphSim({ backlogDays: 0.5, ...options.graph })
   const engine = await startEngineSim(options.engine)
   const prefix = `${options.name}-${process.pid}-${++serial}.`
   const tenantsFile = path.join(dir, 'tenants.yaml')
@@ -106,6 +107,7 @@ export async function startPipeline(options: {
     prefix,
     env,
     socos: (...args) => run(['cli/socos.ts', ...args], env),
+    socosWith: (extra, ...args) => run(['cli/socos.ts', ...args], { ...env, ...extra }),
     async status() {
       const { code, out, err } = await pipeline.socos('status', '-o', 'json')
       if (code !== 0) throw new Error(`socos status exited with ${code}: ${err}`)

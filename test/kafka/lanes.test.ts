@@ -1,0 +1,135 @@
+import { expect, test, vi } from 'vitest'
+import type { LaneGround, Member } from './lanes-kit.ts'
+import { doneOffsets, expectOneWriterPerLane, expectWholeOwnership, laneGround, numbers } from './lanes-kit.ts'
+
+const PATIENCE = { timeout: 30_000, interval: 20 }
+
+/** The tests wait for what they are about; what the group says meanwhile is shown when they fail. */
+async function settled(members: readonly Member[], ground: LaneGround): Promise<void> {
+  await vi.waitFor(() => expectWholeOwnership(members, ground.lanes), PATIENCE)
+}
+
+test('a lone member restores every lane, tables first, then the stream, each record once and in order', async () => {
+  await using ground = await laneGround({ name: 'lanes-lone' })
+  await ground.fill('follow', 5)
+  await ground.fill('freeze', 7)
+  await ground.fill('stream', 9)
+  const a = await ground.join('a')
+  await settled([a], ground)
+  await vi.waitFor(() => {
+    for (const lane of numbers(ground.lanes)) expect(doneOffsets(ground.journal, lane)).toEqual(numbers(9))
+  }, PATIENCE)
+  for (const lane of numbers(ground.lanes)) {
+    const own = ground.journal.filter(entry => entry.lane === lane)
+    const live = own.findIndex(entry => entry.what === 'live')
+    const tables = own.slice(0, live).filter(entry => entry.what === 'table')
+    expect(tables.filter(({ topic }) => topic === ground.topics.follow).map(({ offset }) => offset)).toEqual(numbers(5))
+    expect(tables.filter(({ topic }) => topic === ground.topics.freeze).map(({ offset }) => offset)).toEqual(numbers(7))
+    expect(own.findIndex(entry => entry.what === 'start')).toBeGreaterThan(live)
+  }
+})
+
+test('lanes without any record go live', async () => {
+  await using ground = await laneGround({ name: 'lanes-empty' })
+  const a = await ground.join('a')
+  await settled([a], ground)
+  expect(ground.journal.filter(entry => entry.what === 'live')).toHaveLength(ground.lanes)
+  await ground.fill('stream', 3)
+  await vi.waitFor(() => {
+    for (const lane of numbers(ground.lanes)) expect(doneOffsets(ground.journal, lane)).toEqual(numbers(3))
+  }, PATIENCE)
+})
+
+test('after the restore a frozen table is not read any more, a followed one is', async () => {
+  await using ground = await laneGround({ name: 'lanes-frozen' })
+  await ground.fill('freeze', 2)
+  const a = await ground.join('a')
+  await settled([a], ground)
+  await ground.fill('freeze', 3)
+  await ground.fill('follow', 3)
+  await vi.waitFor(() => {
+    for (const lane of a.lanes.values()) {
+      expect(lane.tables.filter(({ topic }) => topic === ground.topics.follow)).toHaveLength(3)
+    }
+  }, PATIENCE)
+  for (const lane of a.lanes.values()) {
+    expect(lane.tables.filter(({ topic }) => topic === ground.topics.freeze)).toHaveLength(2)
+  }
+})
+
+test('members that come and go: whole lanes, few moves, kept memory, no stream record missed or done twice', async () => {
+  await using ground = await laneGround({ name: 'lanes-moves', lanes: 6 })
+  const { journal, lanes } = ground
+  const share = (members: number) => Math.ceil(lanes / members)
+  await ground.fill('freeze', 10)
+  const ends = await ground.fill('stream', 1)
+  let filling = true
+  const filler = (async () => {
+    while (filling) for (const [lane, end] of (await ground.fill('stream', 2)).entries()) ends[lane] = end
+  })()
+
+  const a = await ground.join('a')
+  await settled([a], ground)
+  const b = await ground.join('b')
+  await settled([a, b], ground)
+  expect(b.owned().length).toBeLessThanOrEqual(share(2))
+
+  const before = new Map([a, b].map(member => [member, member.owned()]))
+  const c = await ground.join('c')
+  await settled([a, b, c], ground)
+  expect(c.owned().length).toBeLessThanOrEqual(share(3))
+  for (const [member, lanes] of before) expect(lanes).toEqual(expect.arrayContaining(member.owned()))
+
+  const keptByA = a.owned()
+  const keptByC = c.owned()
+  await b.stop()
+  await settled([a, c], ground)
+  expect(a.owned()).toEqual(expect.arrayContaining(keptByA))
+  expect(c.owned()).toEqual(expect.arrayContaining(keptByC))
+  filling = false
+  await filler
+
+  await vi.waitFor(() => {
+    for (const lane of numbers(lanes)) expect(doneOffsets(journal, lane)).toEqual(numbers((ends[lane] ?? 0) + 1))
+  }, PATIENCE)
+  expectOneWriterPerLane(journal)
+  // a lane that stays is opened once: memory is kept, the table is not read again
+  for (const lane of keptByA) {
+    const own = journal.filter(entry => entry.member === 'a' && entry.lane === lane)
+    expect(own.filter(({ what }) => what === 'open')).toHaveLength(1)
+    expect(own.filter(({ what }) => what === 'table')).toHaveLength(10)
+    expect(own.filter(({ what }) => what === 'resume').length).toBeGreaterThan(1)
+  }
+  // a lane that went is told so
+  for (const lane of numbers(lanes).filter(lane => !a.owned().includes(lane))) {
+    const context = a.lanes.get(lane)?.context
+    expect([context?.signal.aborted, context?.leased()]).toEqual([true, false])
+  }
+})
+
+test('a full queue keeps its place over a rejoin', async () => {
+  await using ground = await laneGround({ name: 'lanes-full', lanes: 2 })
+  const { journal } = ground
+  for (const _ of numbers(10)) await ground.fill('stream', 10, { valueBytes: 64 * 1024 })
+  const a = await ground.join('a', { queueBytesMax: 1, takes: () => false })
+  await settled([a], ground)
+  const queueOf = (lane: number) => a.lanes.get(lane)?.context.queue
+  const full = () => numbers(2).map(lane => queueOf(lane)?.count ?? 0)
+  // beyond its bound a lane is paused in the same breath, so from here on nothing comes
+  await vi.waitFor(() => {
+    for (const lane of numbers(2)) expect(queueOf(lane)?.bytes).toBeGreaterThan(512 * 1024)
+  }, PATIENCE)
+  const counts = full()
+  expect(Math.max(...counts)).toBeLessThan(100)
+
+  const b = await ground.join('b')
+  await settled([a, b], ground)
+  expect(full()).toEqual(counts)
+  const context = a.lanes.get(a.owned()[0] ?? -1)?.context
+  const taken: number[] = []
+  while (context && taken.length < 100) {
+    for (const { offset } of await context.queue.take(7, 1024 * 1024, context.signal)) taken.push(offset)
+  }
+  expect(taken).toEqual(numbers(100))
+  await vi.waitFor(() => expect(doneOffsets(journal, b.owned()[0] ?? -1)).toEqual(numbers(100)), PATIENCE)
+})
