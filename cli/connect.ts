@@ -4,6 +4,8 @@ import { openCodec } from '../platform/avro/codec.ts'
 import type { SchemaLookup } from '../platform/avro/registry.ts'
 import { registryLookup } from '../platform/avro/registry.ts'
 import { systemClock } from '../platform/clock.ts'
+import type { Bookmark } from '../platform/kafka/bookmark.ts'
+import { openBookmark } from '../platform/kafka/bookmark.ts'
 import { kafkaClient } from '../platform/kafka/client.ts'
 import type { Admin, KafkaClient } from '../platform/kafka/kafkajs.ts'
 import type { Publisher } from '../platform/kafka/producer.ts'
@@ -28,6 +30,8 @@ export interface Connection {
   admin(): Promise<Admin>
   reader(): Promise<LogReader>
   publisher(): Promise<Publisher>
+  /** Where a job of this group stands; the group has no members. */
+  bookmark(groupId: string): Promise<Bookmark>
   registry(): SchemaLookup
   codec<T>(name: TopicName): Promise<Codec<T>>
   /** Partitions of the alerts topic; refuses when there is none. */
@@ -74,6 +78,11 @@ export async function withConnection<T>(
       closers.unshift(() => opened.close())
       return opened
     }),
+    async bookmark(groupId) {
+      const opened = await reach(settings, openBookmark(client(), groupId))
+      closers.unshift(() => opened.close())
+      return opened
+    },
     registry: () => registryLookup(registryAccess(common), systemClock),
     async codec<C>(name: TopicName): Promise<Codec<C>> {
       return openCodec<C>(`${topic(name)}-value`, avroSchema(name), await registry(), systemClock)

@@ -3,7 +3,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   out(text: string): void
   say(text: string): void
-  readonly isTty: boolean
+  /** Is somebody watching stderr? */
+  readonly isErrTty: boolean
 }
 
 /** Exit codes that scripts rely on. */

@@ -2,9 +2,14 @@
 import { Command, CommanderError, Option } from 'commander'
 import { processEnvironment } from '../platform/settings.ts'
 import type { Role } from '../platform/settings-table.ts'
+import { listAudit } from './audit.ts'
 import { printConfig } from './config.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, Refusal } from './io.ts'
+import type { ParkedFilter } from './parked.ts'
+import { discardParked, listParked, retryParked, showParked } from './parked.ts'
+import type { ReplayOptions } from './replay.ts'
+import { replay } from './replay.ts'
 import { checkSchemas, registerSchemas } from './schemas.ts'
 import { showStatus } from './status.ts'
 import { applyTenants, listTenants, removeTenants } from './tenants.ts'
@@ -14,7 +19,7 @@ const io: Io = {
   env: processEnvironment(),
   out: text => void process.stdout.write(text),
   say: text => void process.stderr.write(text),
-  isTty: process.stdout.isTTY,
+  isErrTty: process.stderr.isTTY,
 }
 
 // `socos status | head` closes the pipe early; that is no error
@@ -98,6 +103,85 @@ function program(done: (result: Promise<number> | number) => Promise<void>): Com
     .action((options: { tenant: string[]; output: Format }) => done(showStatus(io, options.output, options.tenant)))
 
   root
+    .command('replay')
+    .description('give out again what is on the log; a plan unless --yes; live state is never touched')
+    .option('-t, --tenant <id...>', 'only these tenants')
+    .option('--since <time>', 'record time, ISO or a span such as 2h')
+    .option('--until <time>', 'record time, ISO or a span; default now')
+    .option('--alert <id>', 'only this alert')
+    .option('--severity <severity...>', 'only these severities')
+    .option('--match <test>', "plain text, or $.path [= != ~ value] on the alert's JSON")
+    .option('--to <target>', 'FILE (.gz and .zst compress), topic:NAME, engine, or - for standard output', '-')
+    .addOption(new Option('--versions <which>', 'of each alert').choices(['all', 'latest']).default('all'))
+    .addOption(new Option('--as <what>', 'all that was published, or only what the engine has').choices(['delivered', 'as-published']).default('as-published'))
+    .addOption(new Option('--max <count>', 'stop after so many alerts').argParser(wholeNumber('--max')))
+    .addOption(new Option('--rate <count>', 'alerts a second to the engine').argParser(wholeNumber('--rate')).default(50))
+    .addOption(new Option('--lag-limit <count>', 'pause while more live records wait').argParser(wholeNumber('--lag-limit')).default(1_000))
+    .option('--reason <text>', 'why; stands in the audit log')
+    .option('--by <name>', 'who; default the user of this shell')
+    .option('--resume <id>', 'go on with a replay that was stopped or killed')
+    .option('--yes', 'run the plan', false)
+    .action((options: ReplayOptions) => done(replay(io, options)))
+
+  const parked = root.command('parked').description('what could not be delivered, and why')
+  parked
+    .command('list')
+    .description('grouped by reason, tenant and hour; every record with --rows, json or ndjson')
+    .option('-t, --tenant <id...>', 'only these tenants')
+    .option('--reason <reason...>', 'only these reasons')
+    .option('--id <id...>', 'alert id, or lane:offset of the parked record')
+    .option('--since <time>', 'parked since, ISO or a span such as 2h')
+    .option('--until <time>', 'parked until')
+    .option('--rows', 'a line for each record', false)
+    .option('--all', 'also what was retried, discarded or overtaken', false)
+    .addOption(format())
+    .action((options: ParkedFlags & { rows: boolean; all: boolean; output: Format }) =>
+      done(listParked(io, options.output, byReason(options), options)),
+    )
+  parked
+    .command('show')
+    .description('one record: the alert, the reason in words, what to do')
+    .argument('<id>', 'lane:offset, or the alert id')
+    .action((id: string) => done(showParked(io, id)))
+  parked
+    .command('retry')
+    .description('send again the normal way; a plan unless --yes; repeat the command to go on after a kill')
+    .option('-t, --tenant <id...>', 'only these tenants')
+    .option('--reason <reason...>', 'only these reasons')
+    .option('--id <id...>', 'alert id, or lane:offset of the parked record')
+    .option('--since <time>', 'parked since, ISO or a span such as 2h')
+    .option('--until <time>', 'parked until')
+    .addOption(new Option('--rate <count>', 'records a second').argParser(wholeNumber('--rate')).default(100))
+    .option('--force', 'also what was tried many times', false)
+    .option('--by <name>', 'who; default the user of this shell')
+    .option('--yes', 'run the plan', false)
+    .action((options: ParkedFlags & { yes: boolean; rate: number; force: boolean; by?: string }) =>
+      done(retryParked(io, byReason(options), options)),
+    )
+  parked
+    .command('discard')
+    .description('take off the list for good; a plan unless --yes')
+    .option('-t, --tenant <id...>', 'only these tenants')
+    .option('--parked <reason...>', 'only what was parked for these reasons')
+    .option('--id <id...>', 'alert id, or lane:offset of the parked record')
+    .option('--since <time>', 'parked since, ISO or a span such as 2h')
+    .option('--until <time>', 'parked until')
+    .option('--reason <text>', 'why; stands in the audit log')
+    .option('--by <name>', 'who; default the user of this shell')
+    .option('--yes', 'run the plan', false)
+    .action((options: ParkedFlags & { parked?: string[]; reason?: string; yes: boolean; by?: string }) =>
+      done(discardParked(io, { ...selectorOf(options), ...(options.parked ? { parkedReason: options.parked } : {}) }, options)),
+    )
+
+  root
+    .command('audit')
+    .description('who did what and why')
+    .command('list')
+    .description('operations, oldest first')
+    .addOption(format())
+    .action((options: { output: Format }) => done(listAudit(io, options.output)))
+
+  root
     .command('config')
     .description('the settings')
     .command('print')
@@ -110,6 +194,36 @@ function program(done: (result: Promise<number> | number) => Promise<void>): Com
     command.exitOverride().configureOutput({ writeOut: io.out, writeErr: io.say })
   }
   return root
+}
+
+interface ParkedFlags {
+  readonly tenant?: readonly string[]
+  readonly id?: readonly string[]
+  readonly since?: string
+  readonly until?: string
+}
+
+function selectorOf({ tenant, id, since, until }: ParkedFlags): ParkedFilter {
+  return {
+    ...(tenant ? { tenant } : {}),
+    ...(id ? { id } : {}),
+    ...(since === undefined ? {} : { since }),
+    ...(until === undefined ? {} : { until }),
+  }
+}
+
+function byReason(options: ParkedFlags & { readonly reason?: readonly string[] }): ParkedFilter {
+  return { ...selectorOf(options), ...(options.reason ? { parkedReason: options.reason } : {}) }
+}
+
+function wholeNumber(flag: string): (text: string) => number {
+  return text => {
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < 1) {
+      throw new Refusal(`${flag} is ${JSON.stringify(text)}: expected a whole number above 0`, EXIT.usage)
+    }
+    return value
+  }
 }
 
 function required(value: string | undefined, what: string): string {

@@ -244,7 +244,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
           random: deps.random,
           signal: turnSignal,
           limits: limits.listing,
-          observe: { request: deps.observe.request },
+          observe: { request: (answer: PageAnswer['kind']) => deps.observe.request(answer) },
           take: async (alerts: readonly SlicedAlert[]) => {
             const scope = { tenantId: tenant.tenantId, source: access.source, lane, origin, seen, nowMs: clock.now() }
             const done = await publishPage(alerts, scope, { ...deps, publisher })

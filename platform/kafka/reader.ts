@@ -40,7 +40,7 @@ interface Fetched {
   }[]
 }
 
-interface Cluster {
+export interface Cluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
   addTargetTopic(topic: string): Promise<void>
@@ -49,19 +49,29 @@ interface Cluster {
   findBroker(node: { nodeId: string }): Promise<{
     fetch(request: object): Promise<{ responses: { topicName: string; partitions: Fetched[] }[] }>
   }>
+  findGroupCoordinator(group: { groupId: string }): Promise<{
+    offsetFetch(request: object): Promise<{
+      responses: { topic: string; partitions: { partition: number; offset: string; metadata: string | null }[] }[]
+    }>
+    offsetCommit(request: object): Promise<unknown>
+  }>
   fetchTopicsOffset(
     topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
   ): Promise<{ partitions: { offset: string }[] }[]>
 }
 
-export async function openReader(kafka: KafkaClient): Promise<LogReader> {
+/** KafkaJS's own connection to the cluster; not connected yet. */
+export function openCluster(kafka: KafkaClient): Cluster {
   const create = Object.getOwnPropertySymbols(kafka).find(
     symbol => symbol.description === 'private:Kafka:createCluster',
   )
-  if (!create) throw new Error('KafkaJS changed: its cluster cannot be reached')
-  const factory = (kafka as unknown as Record<symbol, (options: object) => Cluster>)[create]
-  if (!factory) throw new Error('KafkaJS changed: its cluster cannot be made')
-  const cluster = factory({ isolationLevel: READ_UNCOMMITTED, allowAutoTopicCreation: false, metadataMaxAge: 60_000 })
+  const factory = create && (kafka as unknown as Record<symbol, (options: object) => Cluster>)[create]
+  if (!factory) throw new Error('KafkaJS changed: its cluster cannot be reached')
+  return factory({ isolationLevel: READ_UNCOMMITTED, allowAutoTopicCreation: false, metadataMaxAge: 60_000 })
+}
+
+export async function openReader(kafka: KafkaClient): Promise<LogReader> {
+  const cluster = openCluster(kafka)
   await cluster.connect()
 
   async function fetchOnce(topic: string, partition: number, offset: number): Promise<Fetched> {

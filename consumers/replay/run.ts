@@ -1,0 +1,109 @@
+import type { Bookmark } from '../../platform/kafka/bookmark.ts'
+import type { Range, Selection } from './selection.ts'
+import type { ScanDeps } from './scan.ts'
+import { scan } from './scan.ts'
+import type { Target } from './target.ts'
+
+export interface RunCounts {
+  read: number
+  written: number
+  unreadable: number
+}
+
+export interface RunDeps extends ScanDeps {
+  readonly bookmark: Bookmark
+  readonly target: Target
+  readonly signal: AbortSignal
+  readonly nowMs: () => number
+  /** Called often; `done` and `total` count records of the frozen ranges. */
+  readonly progress: (counts: Readonly<RunCounts>, done: number, total: number) => void
+}
+
+export type RunEnd = { readonly kind: 'done' | 'max' | 'stopped'; readonly counts: RunCounts }
+
+const NOTE_EVERY_MS = 1_000
+const LANE_DONE = 'done'
+
+/**
+ * Replays frozen ranges, lane after lane, in offset order. What is durable at the target is noted under the replay's own
+ * group, so that a killed run goes on from there: a file holds each record once, topic and engine may see the last batch
+ * twice (same keys, same item ids).
+ */
+export async function runReplay(ranges: readonly Range[], selection: Selection, deps: RunDeps): Promise<RunEnd> {
+  const total = ranges.reduce((sum, range) => sum + Math.max(0, range.to - range.from), 0)
+  const noted = await deps.bookmark.read(deps.topics.alerts, ranges.map(({ lane }) => lane))
+  const counts: RunCounts = { read: 0, written: 0, unreadable: 0 }
+  let done = 0
+  const last = lastNote(ranges, noted)
+  if (last) {
+    counts.written = last.written
+    await deps.target.resume(last.note)
+  }
+  for (const range of ranges) {
+    const note = parseNote(noted.get(range.lane)?.note)
+    const from = noted.get(range.lane)?.offset ?? range.from
+    done += from - range.from
+    if (note?.state === LANE_DONE) continue
+    let notedMs = deps.nowMs()
+    let position = from
+    for await (const batch of scan(range, selection, deps, from)) {
+      if (deps.signal.aborted) return stopAt(range, position, counts, deps)
+      const room = selection.max === null ? Infinity : selection.max - counts.written
+      const chosen = batch.chosen.slice(0, room)
+      await deps.target.write(chosen)
+      counts.read += batch.read
+      counts.unreadable += batch.unreadable
+      counts.written += chosen.length
+      done += batch.next - position
+      position = batch.next
+      deps.progress(counts, done, total)
+      if (selection.max !== null && counts.written >= selection.max) {
+        await deps.target.flush()
+        return { kind: 'max', counts }
+      }
+      if (deps.nowMs() - notedMs >= NOTE_EVERY_MS) {
+        await take(range, position, '', counts, deps)
+        notedMs = deps.nowMs()
+      }
+    }
+    if (deps.signal.aborted) return stopAt(range, position, counts, deps)
+    await take(range, range.to, LANE_DONE, counts, deps)
+  }
+  return { kind: 'done', counts }
+}
+
+async function stopAt(range: Range, position: number, counts: RunCounts, deps: RunDeps): Promise<RunEnd> {
+  await take(range, position, '', counts, deps)
+  return { kind: 'stopped', counts }
+}
+
+async function take(range: Range, offset: number, state: string, counts: RunCounts, deps: RunDeps): Promise<void> {
+  const target = await deps.target.flush()
+  const note = JSON.stringify({ state, written: counts.written, target, at: deps.nowMs() })
+  await deps.bookmark.write(deps.topics.alerts, range.lane, offset, note)
+}
+
+interface Note {
+  readonly state: string
+  readonly written: number
+  readonly target: string
+  readonly at: number
+}
+
+function parseNote(text: string | undefined): Note | null {
+  try {
+    return text ? (JSON.parse(text) as Note) : null
+  } catch {
+    return null
+  }
+}
+
+/** Of the notes of all lanes the newest: lanes are done one after the other. */
+function lastNote(
+  ranges: readonly Range[],
+  noted: ReadonlyMap<number, { readonly note: string }>,
+): { readonly note: string; readonly written: number } | null {
+  const notes = ranges.flatMap(({ lane }) => parseNote(noted.get(lane)?.note) ?? [])
+  const last = notes.toSorted((a, b) => a.written - b.written || a.at - b.at).at(-1)
+  return last ? { note: last.target, written: last.written } : null
+}

@@ -1,0 +1,74 @@
+import { open, type FileHandle } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { gzip, zstdCompress } from 'node:zlib'
+import type { Chosen } from './scan.ts'
+import type { Target } from './target.ts'
+import { lineOf } from './target.ts'
+
+const CHUNK_BYTES = 4 * 1024 * 1024
+
+/** Both formats allow one compressed piece after the other, so a resumed file stays readable as a whole. */
+const PACKERS: readonly (readonly [ending: string, pack: (bytes: Buffer) => Promise<Buffer>])[] = [
+  ['.gz', promisify(gzip) as (bytes: Buffer) => Promise<Buffer>],
+  ['.zst', promisify(zstdCompress) as (bytes: Buffer) => Promise<Buffer>],
+]
+
+/** A new file; never overwrites one. Compressed by its name. A resumed run cuts off what was not noted. */
+export async function toFile(path: string, resumed: boolean): Promise<Target> {
+  const pack = PACKERS.find(([ending]) => path.endsWith(ending))?.[1] ?? (async (bytes: Buffer) => bytes)
+  let file: FileHandle
+  try {
+    file = await open(path, resumed ? 'r+' : 'wx')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    const why = code === 'EEXIST' ? 'exists already: name another file' : code === 'ENOENT' ? 'cannot be opened' : code
+    throw new Error(`${path} ${why}`, { cause: error })
+  }
+  let position = 0
+  let lines: Buffer[] = []
+  let bytes = 0
+
+  async function writeOut(): Promise<void> {
+    if (bytes === 0) return
+    const packed = await pack(Buffer.concat(lines))
+    await file.write(packed, 0, packed.length, position)
+    position += packed.length
+    lines = []
+    bytes = 0
+  }
+
+  return {
+    words: path,
+    async write(chosen: readonly Chosen[]) {
+      for (const one of chosen) {
+        const line = lineOf(one)
+        lines.push(line)
+        bytes += line.length
+        if (bytes >= CHUNK_BYTES) await writeOut()
+      }
+    },
+    async flush() {
+      await writeOut()
+      await file.datasync()
+      return String(position)
+    },
+    async resume(note) {
+      position = Number(note) || 0
+      await file.truncate(position)
+    },
+    close: () => file.close(),
+  }
+}
+
+/** Standard output, or any stream: what was written cannot be taken back, so a resumed run goes on after it. */
+export function toStream(out: (text: Buffer) => Promise<void>): Target {
+  return {
+    words: 'standard output',
+    async write(chosen) {
+      if (chosen.length > 0) await out(Buffer.concat(chosen.map(lineOf)))
+    },
+    flush: async () => '',
+    resume: async () => {},
+    close: async () => {},
+  }
+}

@@ -1,0 +1,47 @@
+import type { KafkaClient } from './kafkajs.ts'
+import { openCluster } from './reader.ts'
+
+/**
+ * Where a job of our own stands, kept as the offsets of a group that no member ever joins. Live groups are not touched:
+ * the group id is the job's own.
+ */
+export interface Bookmark {
+  /** Next offset of each lane that was noted, with the note. */
+  read(topic: string, lanes: readonly number[]): Promise<ReadonlyMap<number, { readonly offset: number; readonly note: string }>>
+  /** Durable when it resolves. `note` is at most 4,000 characters. */
+  write(topic: string, lane: number, offset: number, note: string): Promise<void>
+  close(): Promise<void>
+}
+
+const NO_GENERATION = -1
+const NO_MEMBER = ''
+
+export async function openBookmark(kafka: KafkaClient, groupId: string): Promise<Bookmark> {
+  const cluster = openCluster(kafka)
+  await cluster.connect()
+  return {
+    async read(topic, lanes) {
+      const coordinator = await cluster.findGroupCoordinator({ groupId })
+      const { responses } = await coordinator.offsetFetch({
+        groupId,
+        topics: [{ topic, partitions: lanes.map(partition => ({ partition })) }],
+      })
+      const found = responses.find(entry => entry.topic === topic)?.partitions ?? []
+      return new Map(
+        found
+          .filter(({ offset }) => Number(offset) >= 0)
+          .map(({ partition, offset, metadata }) => [partition, { offset: Number(offset), note: metadata ?? '' }]),
+      )
+    },
+    async write(topic, partition, offset, metadata) {
+      const coordinator = await cluster.findGroupCoordinator({ groupId })
+      await coordinator.offsetCommit({
+        groupId,
+        groupGenerationId: NO_GENERATION,
+        memberId: NO_MEMBER,
+        topics: [{ topic, partitions: [{ partition, offset: String(offset), metadata }] }],
+      })
+    },
+    close: () => cluster.disconnect(),
+  }
+}
