@@ -43,7 +43,10 @@ export async function openAudit(connection: Connection, operation: Operation): P
 }
 
 /** Every entry, oldest first. */
-export async function auditEntries(connection: Connection, say: (text: string) => void): Promise<readonly AuditEntry[]> {
+export async function auditEntries(
+  connection: Connection,
+  say: (text: string) => void,
+): Promise<readonly AuditEntry[]> {
   const codec = await connection.codec<AuditEntry>('audit')
   const entries: AuditEntry[] = []
   await scan(connection, 'audit', async record => {

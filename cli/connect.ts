@@ -43,7 +43,7 @@ export function settingsOf(io: Io, needs: readonly (keyof CliSettings & SettingK
   const read = readSettings({ env: io.env, readFile: path => readFileSync(path, 'utf8') }, 'cli', needs)
   if (read.kind === 'bad') throw new Refusal(read.problems.join('\n'), EXIT.usage)
   for (const warning of read.warnings) io.say(`${warning}\n`)
-  return read.settings as unknown as CliSettings
+  return read.settings
 }
 
 export async function withConnection<T>(

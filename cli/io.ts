@@ -49,7 +49,7 @@ export function printRows<Row>(
         columns.map(column => column.title),
         ...rows.map(row => columns.map(column => printable(column.of(row)))),
       ]
-      const widths = columns.map((_, at) => Math.max(...cells.map(row => [...(row[at] ?? '')].length)))
+      const widths = columns.map((_, at) => Math.max(...cells.map(row => width(row[at] ?? ''))))
       for (const row of cells) {
         const line = row.map((cell, at) => pad(cell, widths[at] ?? 0, columns[at]?.right === true)).join('  ')
         io.out(`${line.trimEnd()}\n`)
@@ -64,7 +64,12 @@ function printable(value: string | number | null): string {
   return String(value).replace(/[\p{C}\u2028\u2029]/gu, ' ')
 }
 
-function pad(text: string, width: number, right: boolean): string {
-  const space = ' '.repeat(Math.max(0, width - [...text].length))
+/** In characters as people count them, not in UTF-16 units. */
+function width(text: string): number {
+  return Array.from(new Intl.Segmenter().segment(text)).length
+}
+
+function pad(text: string, wanted: number, right: boolean): string {
+  const space = ' '.repeat(Math.max(0, wanted - width(text)))
   return right ? space + text : text + space
 }

@@ -110,9 +110,13 @@ export function retryParked(
       if (alert) retried.push({ one, alert })
       else cannot.push(one)
     }
-    printGroups(io, retried.map(({ one }) => one.row))
+    printGroups(
+      io,
+      retried.map(({ one }) => one.row),
+    )
     for (const { row } of spent) io.say(`${row.id} was tried ${row.attempts} times: mend the cause, or add --force\n`)
-    for (const { row } of cannot) io.say(`${row.id} (${row.reason}) is no alert that can be sent: show it, then discard it\n`)
+    for (const { row } of cannot)
+      io.say(`${row.id} (${row.reason}) is no alert that can be sent: show it, then discard it\n`)
     const someFailed = spent.length + cannot.length > 0 ? EXIT.someFailed : EXIT.ok
     if (!options.yes) {
       io.say(`PLAN, nothing is sent: ${retried.length} records; repeat with --yes\n`)
@@ -171,7 +175,10 @@ export function discardParked(
 }
 
 /** How many parked records of each tenant wait now, by reason. */
-export async function parkedNow(connection: Connection, io: Io): Promise<ReadonlyMap<string, ReadonlyMap<string, number>>> {
+export async function parkedNow(
+  connection: Connection,
+  io: Io,
+): Promise<ReadonlyMap<string, ReadonlyMap<string, number>>> {
   const open = await readOpen(connection, io, {}, false)
   const byTenant = new Map<string, Map<string, number>>()
   for (const { row } of open) {

@@ -171,7 +171,8 @@ async function plan(io: Io, connection: Connection, { selection, ranges, to }: S
   io.say(`target: ${to === '-' ? 'standard output' : to}\n`)
   io.say(`record times: ${iso(selection.sinceMs)} to ${iso(selection.untilMs)}\n`)
   for (const words of await unavailable(connection, selection, ranges)) io.say(`${words}\n`)
-  for (const { lane, from, to: end } of ranges) io.say(`lane ${lane}: offsets ${from} to ${end} (${end - from} records)\n`)
+  for (const { lane, from, to: end } of ranges)
+    io.say(`lane ${lane}: offsets ${from} to ${end} (${end - from} records)\n`)
   for (const row of rows) io.out(`${row.tenantId}  ${row.day}  ${row.alerts} alerts  ${row.bytes} bytes\n`)
   io.out(`total  ${alerts} alerts  ${bytes} bytes of ${read} records\n`)
   const perSecond = read / Math.max(0.001, (systemClock.now() - startedMs) / 1000)
@@ -290,7 +291,9 @@ async function openTarget(
   const circuit = createCircuit({
     clock: systemClock,
     random: systemRandom,
-    observe: { circuit: (state, problem) => io.say(`the circuit to the engine is ${state}${problem ? `: ${problem}` : ''}\n`) },
+    observe: {
+      circuit: (state, problem) => io.say(`the circuit to the engine is ${state}${problem ? `: ${problem}` : ''}\n`),
+    },
   })
   const forward = createForward({
     engine,

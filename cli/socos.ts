@@ -113,10 +113,20 @@ function program(done: (result: Promise<number> | number) => Promise<void>): Com
     .option('--match <test>', "plain text, or $.path [= != ~ value] on the alert's JSON")
     .option('--to <target>', 'FILE (.gz and .zst compress), topic:NAME, engine, or - for standard output', '-')
     .addOption(new Option('--versions <which>', 'of each alert').choices(['all', 'latest']).default('all'))
-    .addOption(new Option('--as <what>', 'all that was published, or only what the engine has').choices(['delivered', 'as-published']).default('as-published'))
+    .addOption(
+      new Option('--as <what>', 'all that was published, or only what the engine has')
+        .choices(['delivered', 'as-published'])
+        .default('as-published'),
+    )
     .addOption(new Option('--max <count>', 'stop after so many alerts').argParser(wholeNumber('--max')))
-    .addOption(new Option('--rate <count>', 'alerts a second to the engine').argParser(wholeNumber('--rate')).default(50))
-    .addOption(new Option('--lag-limit <count>', 'pause while more live records wait').argParser(wholeNumber('--lag-limit')).default(1_000))
+    .addOption(
+      new Option('--rate <count>', 'alerts a second to the engine').argParser(wholeNumber('--rate')).default(50),
+    )
+    .addOption(
+      new Option('--lag-limit <count>', 'pause while more live records wait')
+        .argParser(wholeNumber('--lag-limit'))
+        .default(1_000),
+    )
     .option('--reason <text>', 'why; stands in the audit log')
     .option('--by <name>', 'who; default the user of this shell')
     .option('--resume <id>', 'go on with a replay that was stopped or killed')
@@ -170,7 +180,13 @@ function program(done: (result: Promise<number> | number) => Promise<void>): Com
     .option('--by <name>', 'who; default the user of this shell')
     .option('--yes', 'run the plan', false)
     .action((options: ParkedFlags & { parked?: string[]; reason?: string; yes: boolean; by?: string }) =>
-      done(discardParked(io, { ...selectorOf(options), ...(options.parked ? { parkedReason: options.parked } : {}) }, options)),
+      done(
+        discardParked(
+          io,
+          { ...selectorOf(options), ...(options.parked ? { parkedReason: options.parked } : {}) },
+          options,
+        ),
+      ),
     )
 
   root

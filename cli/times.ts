@@ -9,7 +9,10 @@ export function readTime(flag: string, text: string, nowMs: number): number {
   if (span) return nowMs - Number(span[1]) * (UNITS_MS[span[2] ?? ''] ?? 0)
   const iso = /^\d{4}-\d\d-\d\d(T|$)/.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(iso)) {
-    throw new Refusal(`${flag} is ${JSON.stringify(text)}: expected an ISO time (2026-11-23T10:00:00Z) or a span such as 2h`, EXIT.usage)
+    throw new Refusal(
+      `${flag} is ${JSON.stringify(text)}: expected an ISO time (2026-11-23T10:00:00Z) or a span such as 2h`,
+      EXIT.usage,
+    )
   }
   return iso
 }

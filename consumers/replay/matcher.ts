@@ -6,9 +6,14 @@
  */
 export type Matcher = (alert: Buffer) => boolean
 
-export type MatcherRead = { readonly kind: 'ok'; readonly matcher: Matcher } | { readonly kind: 'bad'; readonly problem: string }
+export type MatcherRead =
+  | { readonly kind: 'ok'; readonly matcher: Matcher }
+  | { readonly kind: 'bad'; readonly problem: string }
 
-type Step = { readonly kind: 'member'; readonly name: string } | { readonly kind: 'index'; readonly at: number } | { readonly kind: 'every' }
+type Step =
+  | { readonly kind: 'member'; readonly name: string }
+  | { readonly kind: 'index'; readonly at: number }
+  | { readonly kind: 'every' }
 
 const STEP = /^(?:\.([A-Za-z_@][\w.@-]*?)(?=[.[\s=!~]|$)|\['([^']*)'\]|\["([^"]*)"\]|\[(\d+)\]|\[(\*)\]|\.(\*))/
 const TEST = /^\s*(==|=|!=|~)\s*(.+)$/s
@@ -37,11 +42,16 @@ export function readMatcher(text: string): MatcherRead {
   const wanted = unquoted((right ?? '').trim())
   switch (operator) {
     case '~':
-      return { kind: 'ok', matcher: onValues(steps, value => textOf(value).toLowerCase().includes(wanted.toLowerCase())) }
+      return {
+        kind: 'ok',
+        matcher: onValues(steps, value => textOf(value).toLowerCase().includes(wanted.toLowerCase())),
+      }
     case '!=': {
       const equal = onValues(steps, value => textOf(value) === wanted)
       return { kind: 'ok', matcher: alert => !equal(alert) }
     }
+    case '=':
+    case undefined:
     default:
       return { kind: 'ok', matcher: onValues(steps, value => textOf(value) === wanted) }
   }

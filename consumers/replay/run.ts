@@ -31,7 +31,10 @@ const LANE_DONE = 'done'
  */
 export async function runReplay(ranges: readonly Range[], selection: Selection, deps: RunDeps): Promise<RunEnd> {
   const total = ranges.reduce((sum, range) => sum + Math.max(0, range.to - range.from), 0)
-  const noted = await deps.bookmark.read(deps.topics.alerts, ranges.map(({ lane }) => lane))
+  const noted = await deps.bookmark.read(
+    deps.topics.alerts,
+    ranges.map(({ lane }) => lane),
+  )
   const counts: RunCounts = { read: 0, written: 0, unreadable: 0 }
   let done = 0
   const last = lastNote(ranges, noted)

@@ -32,7 +32,12 @@ export interface Batch {
  * Reads one frozen range without joining any group. Where only the latest version of each alert is wanted, or only what
  * the engine has, the lane is read first to know which records those are.
  */
-export async function* scan(range: Range, selection: Selection, deps: ScanDeps, from: number): AsyncGenerator<Batch, void> {
+export async function* scan(
+  range: Range,
+  selection: Selection,
+  deps: ScanDeps,
+  from: number,
+): AsyncGenerator<Batch, void> {
   const wanted = selector(selection)
   const isLatest = selection.versions === 'latest' ? await latestOf(range, selection, deps) : () => true
   const isDelivered = selection.as === 'delivered' ? await deliveredOf(range.lane, selection, deps) : () => true
@@ -47,7 +52,8 @@ export async function* scan(range: Range, selection: Selection, deps: ScanDeps, 
         continue
       }
       const alert = decoded.value
-      if (!wanted(alert, record.timestampMs) || !isLatest(alert, record.offset) || !isDelivered(alert, record.offset)) continue
+      if (!wanted(alert, record.timestampMs) || !isLatest(alert, record.offset) || !isDelivered(alert, record.offset))
+        continue
       chosen.push({ lane: range.lane, offset: record.offset, timestampMs: record.timestampMs, alert })
     }
     const next = (records.at(-1)?.offset ?? from) + 1
@@ -92,6 +98,5 @@ async function deliveredOf(lane: number, selection: Selection, deps: ScanDeps): 
     }
   }
   return alert =>
-    taken.get(`${alert.tenantId}/${alert.alertId}`) ===
-    alert.version + alert.contentHash.subarray(0, 8).toString('hex')
+    taken.get(`${alert.tenantId}/${alert.alertId}`) === alert.version + alert.contentHash.subarray(0, 8).toString('hex')
 }

@@ -25,7 +25,10 @@ const WAIT_MS = 2_000
  * The engine again, each item marked as replayed under its old id, at a rate of its own. Live traffic goes first: it
  * pauses while the live lag is high or the engine is in trouble. The ledger is neither read nor written.
  */
-export function toEngine(replay: { readonly id: string; readonly reason: string; readonly by: string }, deps: EngineTargetDeps): Target {
+export function toEngine(
+  replay: { readonly id: string; readonly reason: string; readonly by: string },
+  deps: EngineTargetDeps,
+): Target {
   let waiting: { chosen: Chosen; item: EngineItem }[] = []
   let nextMs = deps.clock.now()
 

@@ -7,7 +7,10 @@ import { openCluster } from './reader.ts'
  */
 export interface Bookmark {
   /** Next offset of each lane that was noted, with the note. */
-  read(topic: string, lanes: readonly number[]): Promise<ReadonlyMap<number, { readonly offset: number; readonly note: string }>>
+  read(
+    topic: string,
+    lanes: readonly number[],
+  ): Promise<ReadonlyMap<number, { readonly offset: number; readonly note: string }>>
   /** Durable when it resolves. `note` is at most 4,000 characters. */
   write(topic: string, lane: number, offset: number, note: string): Promise<void>
   close(): Promise<void>

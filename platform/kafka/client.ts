@@ -19,6 +19,7 @@ export interface KafkaAccess {
 const CONNECT_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const METADATA_AGE_MS = 60_000
+const ERROR_LEVEL: number = logLevel.ERROR
 
 /** Each role takes a client of its own: KafkaJS shares offset caches between consumers and producers of one. */
 export function kafkaClient(access: KafkaAccess, log: Log): KafkaClient {
@@ -51,7 +52,7 @@ function forwardLog(
   if (/^(Pausing|Resuming) fetching/.test(message)) return // a line for each lane and change
   const shown = { kafkajs: namespace, detail: message, ...scalars(fields) }
   const text = typeof fields['error'] === 'string' ? `${message} ${fields['error']}` : message
-  if (level === Number(logLevel.ERROR) && !OFTEN_HARMLESS.test(text)) log.warn('kafka client', shown)
+  if (level === ERROR_LEVEL && !OFTEN_HARMLESS.test(text)) log.warn('kafka client', shown)
   else log.debug('kafka client', shown)
 }
 

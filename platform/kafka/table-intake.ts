@@ -25,7 +25,7 @@ export function tableOf<T>(
   codec: Codec<T>,
   apply: (key: string, value: T | null, record: LogRecord) => void,
 ): TableReader {
-  return { codec: codec as Codec<unknown>, apply: apply as TableReader['apply'] }
+  return { codec, apply: apply as TableReader['apply'] }
 }
 
 const BACKOFF = { firstMs: 200, maxMs: 10_000 }

@@ -119,7 +119,7 @@ function sameConfig(name: string, have: string, want: string): boolean {
     policy
       .split(',')
       .map(part => part.trim())
-      .sort()
+      .toSorted()
       .join()
   return sorted(have) === sorted(want)
 }

@@ -23,7 +23,11 @@ export interface LaneGround extends AsyncDisposable {
   /** A member in this process; left with the ground. */
   join(name: string, options?: MemberOptions): Promise<Member>
   /** Appends `count` records to each lane as one batch; gives the last offset of each. */
-  fill(topic: keyof Topics, count: number, options?: { lanes?: readonly number[]; valueBytes?: number }): Promise<number[]>
+  fill(
+    topic: keyof Topics,
+    count: number,
+    options?: { lanes?: readonly number[]; valueBytes?: number },
+  ): Promise<number[]>
   committed(): Promise<(number | null)[]>
 }
 
@@ -214,4 +218,3 @@ export function expectWholeOwnership(members: readonly Member[], lanes: number):
   expect(members.flatMap(member => member.owned()).toSorted((a, b) => a - b)).toEqual(numbers(lanes))
   expect(members.map(member => [member.name, member.group.ready])).toEqual(members.map(({ name }) => [name, true]))
 }
-

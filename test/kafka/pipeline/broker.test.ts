@@ -24,7 +24,11 @@ test('the broker goes away and comes back: workers stay, nothing is missing, not
   await node.start()
 
   const count = engine.ledger.items.length
-  await until(() => engine.ledger.items.length > count + 100, 90_000, () => `no progress:\n${poller.log().slice(-1500)}\n${forwarder.log().slice(-1500)}`)
+  await until(
+    () => engine.ledger.items.length > count + 100,
+    90_000,
+    () => `no progress:\n${poller.log().slice(-1500)}\n${forwarder.log().slice(-1500)}`,
+  )
   graph.load.freeze()
   const verdict = await pipeline.complete({ patienceMs: 120_000 })
   expect(verdict).toMatchObject({ missingCount: 0, staleAfterNew: 0, unexpected: 0 })

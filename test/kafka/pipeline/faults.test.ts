@@ -86,17 +86,14 @@ test('tenants that need someone are said in words, stop nobody, and recover by t
 
   const stuck = [unconsented.tenantId, expired.tenantId, throttled.tenantId]
   await pipeline.complete({ exceptTenants: stuck })
-  await until(
-    async () => {
-      const status = await pipeline.status()
-      return (
-        status.get(unconsented.tenantId)?.state === 'needs-attention' &&
-        status.get(expired.tenantId)?.state === 'needs-attention' &&
-        status.get(throttled.tenantId)?.state === 'throttled'
-      )
-    },
-    30_000,
-  )
+  await until(async () => {
+    const status = await pipeline.status()
+    return (
+      status.get(unconsented.tenantId)?.state === 'needs-attention' &&
+      status.get(expired.tenantId)?.state === 'needs-attention' &&
+      status.get(throttled.tenantId)?.state === 'throttled'
+    )
+  }, 30_000)
   const status = await pipeline.status()
   expect(status.get(expired.tenantId)?.problem).toContain('AADSTS7000222')
   expect(status.get(unconsented.tenantId)?.problem).toMatch(/consent/i)
@@ -106,7 +103,10 @@ test('tenants that need someone are said in words, stop nobody, and recover by t
 
   graph.faults.clear()
   graph.changeTenant({ tenantId: unconsented.tenantId, roles: ['SecurityAlert.Read.All'] })
-  graph.changeTenant({ tenantId: expired.tenantId, secrets: expired.secrets.map(({ value }) => ({ value, expiresAtMs: null })) })
+  graph.changeTenant({
+    tenantId: expired.tenantId,
+    secrets: expired.secrets.map(({ value }) => ({ value, expiresAtMs: null })),
+  })
   graph.load.freeze()
   const verdict = await pipeline.complete({ patienceMs: 75_000 })
   expect(verdict).toMatchObject({ missingCount: 0, staleAfterNew: 0 })

@@ -14,7 +14,11 @@ test('workers killed in mid-flight, joining and leaving: nothing missing, nothin
   const accepted = () => engine.ledger.items.filter(item => item.accepted).length
   const progress = async (more: number) => {
     const from = accepted()
-    await until(() => accepted() >= from + more, 60_000, () => `the engine got ${accepted() - from} of ${more} more items`)
+    await until(
+      () => accepted() >= from + more,
+      60_000,
+      () => `the engine got ${accepted() - from} of ${more} more items`,
+    )
   }
 
   await progress(200)

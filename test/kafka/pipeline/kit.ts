@@ -39,7 +39,11 @@ export interface Pipeline extends AsyncDisposable {
   start(role: Role, env?: NodeJS.ProcessEnv): Promise<WorkerProcess>
   verdict(options?: { exceptTenants?: readonly string[]; exceptAlerts?: readonly string[] }): Verdict
   /** Waits until nothing that the engine must have is missing and nothing waits. */
-  complete(options?: { exceptTenants?: readonly string[]; exceptAlerts?: readonly string[]; patienceMs?: number }): Promise<Verdict>
+  complete(options?: {
+    exceptTenants?: readonly string[]
+    exceptAlerts?: readonly string[]
+    patienceMs?: number
+  }): Promise<Verdict>
 }
 
 export interface StatusRow {
@@ -119,8 +123,7 @@ export async function startPipeline(options: {
       workers.push(worker)
       return worker
     },
-    verdict: (except = {}) =>
-      judge({ graph: graph.ledger, engine: engine.ledger, mustSeeMs: 30_000, ...except }),
+    verdict: (except = {}) => judge({ graph: graph.ledger, engine: engine.ledger, mustSeeMs: 30_000, ...except }),
     async complete({ patienceMs = 90_000, ...except } = {}) {
       let verdict = pipeline.verdict(except)
       await until(
@@ -129,7 +132,8 @@ export async function startPipeline(options: {
           return verdict.visible > 0 && verdict.missingCount === 0
         },
         patienceMs,
-        () => `still missing ${verdict.missingCount} of ${verdict.visible}: ${JSON.stringify(verdict.missing.slice(0, 3))}\n${tails(workers)}`,
+        () =>
+          `still missing ${verdict.missingCount} of ${verdict.visible}: ${JSON.stringify(verdict.missing.slice(0, 3))}\n${tails(workers)}`,
       )
       return verdict
     },
@@ -140,7 +144,11 @@ export async function startPipeline(options: {
     },
   }
 
-  for (const args of [['topics', 'apply'], ['schemas', 'register'], ['tenants', 'apply', tenantsFile]]) {
+  for (const args of [
+    ['topics', 'apply'],
+    ['schemas', 'register'],
+    ['tenants', 'apply', tenantsFile],
+  ]) {
     const { code, err, out } = await pipeline.socos(...args)
     if (code !== 0) throw new Error(`socos ${args.join(' ')} exited with ${code}: ${err}${out}`)
   }
@@ -208,7 +216,10 @@ async function startWorker(role: Role, env: NodeJS.ProcessEnv): Promise<WorkerPr
   }
 }
 
-async function run(args: readonly string[], env: NodeJS.ProcessEnv): Promise<{ code: number | null; out: string; err: string }> {
+async function run(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number | null; out: string; err: string }> {
   const child = spawn(process.execPath, [...args], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let err = ''

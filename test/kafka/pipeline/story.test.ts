@@ -13,7 +13,12 @@ test('the story of one alert: from Graph to the engine with its tenant, once, it
   const first = graph.addAlert(tenant.tenantId)
   await pipeline.complete()
   const arrived = engine.ledger.items.find(item => item.alertId === first.alertId)
-  expect(arrived).toMatchObject({ tenantId: tenant.tenantId, version: first.version, sha256: first.sha256, accepted: true })
+  expect(arrived).toMatchObject({
+    tenantId: tenant.tenantId,
+    version: first.version,
+    sha256: first.sha256,
+    accepted: true,
+  })
 
   const second = graph.updateAlert(tenant.tenantId, first.alertId ?? '')
   await pipeline.complete()

@@ -93,5 +93,9 @@ test('probes and metrics answer; SIGTERM leaves the group and exits 0, so that a
   expect(await forwarder?.stop()).toBe(0)
   // with a session of 60 s the lanes can only be had this soon because the first one left
   const next = await pipeline.start('forwarder')
-  await until(async () => (await fetch(`${next.url}/readyz`).catch(() => null))?.ok === true, 30_000, () => next.log())
+  await until(
+    async () => (await fetch(`${next.url}/readyz`).catch(() => null))?.ok === true,
+    30_000,
+    () => next.log(),
+  )
 })
