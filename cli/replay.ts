@@ -19,6 +19,7 @@ import { toEngine } from '../consumers/replay/to-engine.ts'
 import { toFile, toStream } from '../consumers/replay/to-file.ts'
 import { toTopic } from '../consumers/replay/to-topic.ts'
 import { systemClock, systemRandom } from '../platform/clock.ts'
+import { committedOffsets } from '../platform/kafka/offsets.ts'
 import type { Delivery, GraphAlert, Tenant } from '../schemas/types.ts'
 import type { Audit } from './audit.ts'
 import { auditEntries, openAudit } from './audit.ts'
@@ -327,12 +328,12 @@ function lagWatcher(connection: Connection, limit: number): () => Promise<string
     checkedMs = nowMs
     const admin = await connection.admin()
     const groupId = `${connection.settings.topicPrefix}forwarders`
-    const [committed] = await admin.fetchOffsets({ groupId, topics: [connection.topic('alerts')] })
+    const committed = await committedOffsets(admin, groupId, connection.topic('alerts'))
     const offsets = await offsetsOf(connection, 'alerts')
-    const lag = (committed?.partitions ?? []).reduce((sum, { partition, offset }) => {
-      const { low, high } = offsets.get(partition) ?? { low: 0, high: 0 }
-      return sum + Math.max(0, high - Math.max(low, Number(offset)))
-    }, 0)
+    const lag = [...offsets].reduce(
+      (sum, [lane, { low, high }]) => sum + Math.max(0, high - Math.max(low, committed.get(lane) ?? 0)),
+      0,
+    )
     words = lag > limit ? `the live lag is ${lag} records, the limit is ${limit}` : null
     return words
   }

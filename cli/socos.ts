@@ -12,6 +12,8 @@ import type { ReplayOptions } from './replay.ts'
 import { replay } from './replay.ts'
 import { checkSchemas, registerSchemas } from './schemas.ts'
 import { showStatus } from './status.ts'
+import type { SweepOptions } from './sweep.ts'
+import { sweepTenants } from './sweep.ts'
 import { applyTenants, listTenants, removeTenants } from './tenants.ts'
 import { applyTopicTable, checkTopicTable } from './topics.ts'
 
@@ -91,16 +93,26 @@ function program(done: (result: Promise<number> | number) => Promise<void>): Com
     .command('remove')
     .description('off-board tenants')
     .argument('<tenantId...>')
+    .addOption(
+      new Option('--waiting <what>', 'what becomes of alerts on the way: parked, or delivered for a minute')
+        .choices(['park', 'deliver'])
+        .default('park'),
+    )
     .option('--dry-run', 'print what would change', false)
     .addOption(new Option('--yes', 'accepted for scripts; applying the tenant again takes it back').hideHelp())
-    .action((ids: string[], options: { dryRun: boolean }) => done(removeTenants(io, ids, options)))
+    .action((ids: string[], options: { dryRun: boolean; waiting: 'park' | 'deliver' }) =>
+      done(removeTenants(io, ids, options)),
+    )
 
   root
     .command('status')
-    .description('state, freshness and exact counts of every tenant')
+    .description('state, freshness and exact counts of every tenant; exit 6 when something needs a person')
     .option('-t, --tenant <id...>', 'only these', [])
+    .option('--watch', 'print it again every two seconds', false)
     .addOption(format())
-    .action((options: { tenant: string[]; output: Format }) => done(showStatus(io, options.output, options.tenant)))
+    .action((options: { tenant: string[]; watch: boolean; output: Format }) =>
+      done(showStatus(io, options.output, options)),
+    )
 
   root
     .command('replay')
@@ -132,6 +144,16 @@ function program(done: (result: Promise<number> | number) => Promise<void>): Com
     .option('--resume <id>', 'go on with a replay that was stopped or killed')
     .option('--yes', 'run the plan', false)
     .action((options: ReplayOptions) => done(replay(io, options)))
+
+  root
+    .command('sweep')
+    .description('list again what Graph has, and publish what is missing; exit 6 when Graph leaves windows open')
+    .option('-t, --tenant <id...>', 'only these tenants; default every active one')
+    .option('--since <time>', 'update time, ISO or a span such as 6h; default 72h')
+    .option('--until <time>', 'update time, ISO or a span; default what is polled')
+    .option('--dry-run', 'tell what is missing, publish nothing', false)
+    .addOption(format())
+    .action((options: SweepOptions & { output: Format }) => done(sweepTenants(io, options.output, options)))
 
   const parked = root.command('parked').description('what could not be delivered, and why')
   parked

@@ -1,14 +1,20 @@
+/** Longer than the rule: the row, how it is read and how it is shown belong together. */
 import { systemClock } from '../platform/clock.ts'
+import { laneOf } from '../platform/kafka/lane-of.ts'
+import { committedOffsets } from '../platform/kafka/offsets.ts'
+import { sweepReceiptKey } from '../producers/sweep.ts'
 import type { Checkpoint, Delivery, Tenant, Totals } from '../schemas/types.ts'
 import type { Connection } from './connect.ts'
 import { withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
-import { EXIT, printRows } from './io.ts'
+import { EXIT, printRows, Refusal } from './io.ts'
+import { parkedNow } from './parked.ts'
 import { readTable, scan } from './tables.ts'
 
 const STALE_MIN_MS = 300_000
 /** A tenant that was just applied is not yet polled. */
 const GRACE_MS = 120_000
+const WATCH_EVERY_MS = 2_000
 
 type State = 'ok' | 'catching-up' | 'throttled' | 'needs-attention' | 'stale' | 'off-boarded'
 
@@ -21,10 +27,20 @@ interface StatusRow {
   readonly lastPoll: string | null
   /** Seconds since the last complete poll; null before the first. */
   readonly freshness: number | null
+  /** Update times before it are proven complete by a sweep. */
   readonly provenUpTo: string | null
+  /** Alerts that only sweeps ever found. */
+  readonly foundLate: number
   readonly openGaps: number
+  readonly gaps: readonly { readonly from: string; readonly to: string; readonly reason: string }[]
   readonly published: number
   readonly quarantined: number
+  readonly lane: number
+  /** Records of the whole lane that are not settled yet. */
+  readonly laneLag: number
+  /** What is parked and neither delivered, retried nor discarded since. */
+  readonly parkedNow: number
+  readonly parkedByReason: Readonly<Record<string, number>>
   readonly counts: {
     readonly seen: number
     readonly delivered: number
@@ -33,52 +49,137 @@ interface StatusRow {
     readonly parked: number
     readonly waiting: number
   }
+  /** seen = delivered + duplicate + stale + parked. */
+  readonly balanced: boolean
 }
 
-/** What every tenant's poll and delivery look like now. Reads tables, offsets and the uncounted tail of each lane. */
-export function showStatus(io: Io, format: Format, only: readonly string[]): Promise<number> {
+/** A lane whose records on the log are not all accounted for. */
+interface Unaccounted {
+  readonly lane: number
+  /** Records ever written to the lane, and those with a fate or waiting. */
+  readonly written: number
+  readonly accounted: number
+}
+
+interface Status {
+  readonly tenants: readonly StatusRow[]
+  readonly unaccounted: readonly Unaccounted[]
+}
+
+/**
+ * What every tenant's poll and delivery look like now. Reads tables, offsets and the uncounted tail of each lane, so it
+ * works while no worker runs. Exit 6 when something needs a person.
+ */
+export async function showStatus(
+  io: Io,
+  format: Format,
+  options: { readonly tenant: readonly string[]; readonly watch: boolean },
+): Promise<number> {
   return withConnection(io, ['kafkaBrokers', 'schemaRegistryUrl'], async connection => {
-    const rows = await statusRows(connection, io)
-    const wanted = new Set(only.map(id => id.toLowerCase()))
-    const shown = rows.filter(row => wanted.size === 0 || wanted.has(row.tenantId))
-    printRows(
-      io,
-      format,
-      shown,
-      [
-        { title: 'NAME', of: row => row.name },
-        { title: 'TENANT', of: row => row.tenantId },
-        { title: 'STATE', of: row => row.state },
-        { title: 'LAST POLL', of: row => row.lastPoll },
-        { title: 'FRESH s', of: row => row.freshness, right: true },
-        { title: 'PUBLISHED', of: row => row.published, right: true },
-        { title: 'SEEN', of: row => row.counts.seen, right: true },
-        { title: 'DELIVERED', of: row => row.counts.delivered, right: true },
-        { title: 'DUPLICATE', of: row => row.counts.duplicate, right: true },
-        { title: 'STALE', of: row => row.counts.stale, right: true },
-        { title: 'PARKED', of: row => row.counts.parked, right: true },
-        { title: 'WAITING', of: row => row.counts.waiting, right: true },
-        { title: 'PROBLEM', of: row => row.problem },
-      ],
-      tenants => ({ tenants }),
-    )
-    return EXIT.ok
+    const stop = new AbortController()
+    process.once('SIGINT', () => stop.abort())
+    for (;;) {
+      const status = chosen(await readStatus(connection, io), options.tenant)
+      if (options.watch && format === 'table') io.out('\u001b[H\u001b[2J')
+      print(io, format, status)
+      if (!options.watch) return needsSomeone(status) ? EXIT.problem : EXIT.ok
+      await systemClock.sleep(WATCH_EVERY_MS, stop.signal).catch(() => {})
+      if (stop.signal.aborted) return EXIT.ok
+    }
   })
 }
 
-async function statusRows(connection: Connection, io: Io): Promise<readonly StatusRow[]> {
-  const [tenants, checkpoints, ledger] = await Promise.all([
+function chosen(status: Status, only: readonly string[]): Status {
+  if (only.length === 0) return status
+  const wanted = new Set(only.map(id => id.toLowerCase()))
+  const tenants = status.tenants.filter(row => wanted.has(row.tenantId))
+  const unknown = [...wanted].filter(id => !tenants.some(row => row.tenantId === id))
+  if (unknown.length > 0) {
+    throw new Refusal(`No such tenant: ${unknown.join(', ')}. See \`socos tenants list\`.`, EXIT.notFound)
+  }
+  const lanes = new Set(tenants.map(row => row.lane))
+  return { tenants, unaccounted: status.unaccounted.filter(({ lane }) => lanes.has(lane)) }
+}
+
+function needsSomeone({ tenants, unaccounted }: Status): boolean {
+  const inNeed = tenants.some(
+    row => row.state === 'needs-attention' || row.state === 'stale' || row.openGaps > 0 || !row.balanced,
+  )
+  return inNeed || unaccounted.length > 0
+}
+
+function print(io: Io, format: Format, status: Status): void {
+  printRows(
+    io,
+    format,
+    status.tenants,
+    [
+      { title: 'NAME', of: row => row.name },
+      { title: 'TENANT', of: row => row.tenantId },
+      { title: 'STATE', of: row => row.state },
+      { title: 'LAST POLL', of: row => row.lastPoll },
+      { title: 'FRESH s', of: row => row.freshness, right: true },
+      { title: 'PROVEN UP TO', of: row => row.provenUpTo?.slice(0, 19) ?? null },
+      { title: 'SEEN', of: row => row.counts.seen, right: true },
+      { title: 'DELIVERED', of: row => row.counts.delivered, right: true },
+      { title: 'DUPLICATE', of: row => row.counts.duplicate, right: true },
+      { title: 'STALE', of: row => row.counts.stale, right: true },
+      { title: 'PARKED', of: row => row.counts.parked, right: true },
+      { title: 'NOW', of: row => row.parkedNow, right: true },
+      { title: 'WAITING', of: row => row.counts.waiting, right: true },
+      { title: 'LANE LAG', of: row => row.laneLag, right: true },
+      { title: 'PROBLEM', of: row => row.problem },
+    ],
+    () => status,
+  )
+  if (format === 'json') return
+  for (const row of status.tenants) {
+    const { seen, delivered, duplicate, stale, parked } = row.counts
+    if (!row.balanced) {
+      io.say(`${row.tenantId}: ${seen} seen is not ${delivered} + ${duplicate} + ${stale} + ${parked}\n`)
+    }
+    const reasons = Object.entries(row.parkedByReason).map(([reason, count]) => `${count} ${reason}`)
+    if (reasons.length > 0) io.say(`${row.tenantId} parked now: ${reasons.join(', ')}; see \`socos parked list\`\n`)
+    for (const gap of row.gaps) io.say(`${row.tenantId} gap ${gap.from} to ${gap.to}: ${gap.reason}\n`)
+  }
+  for (const { lane, written, accounted } of status.unaccounted) {
+    io.say(
+      `lane ${lane}: ${written} records were written, ${accounted} are accounted for. ` +
+        'If fewer: some were deleted before they were forwarded; run `socos sweep` for the tenants of the lane.\n',
+    )
+  }
+}
+
+async function readStatus(connection: Connection, io: Io): Promise<Status> {
+  // in this order: what is settled up to these offsets stands in the totals that are read next
+  const groupId = `${connection.settings.topicPrefix}forwarders`
+  const settled = await committedOffsets(await connection.admin(), groupId, connection.topic('alerts'))
+  const [tenants, checkpoints, ledger, parked] = await Promise.all([
     readTable<Tenant>(connection, 'tenants', io.say),
     readTable<Checkpoint>(connection, 'checkpoints', io.say),
     readTable<Delivery>(connection, 'deliveries', io.say, isTotalsKey),
+    parkedNow(connection, io),
   ])
   const totals = new Map([...ledger.values()].map(({ tenantId, totals }) => [tenantId, totals]))
-  const waiting = await countWaiting(connection, totals)
+  const tail = await readTail(connection, settled, totals)
   const nowMs = systemClock.now()
-  const ids = new Set([...tenants.keys(), ...totals.keys(), ...waiting.keys()])
-  return [...ids]
-    .map(id => rowOf(id, tenants.get(id), checkpoints.get(id), totals.get(id) ?? null, waiting.get(id) ?? 0, nowMs))
+  const ids = new Set([...tenants.keys(), ...totals.keys(), ...tail.waiting.keys()])
+  const rows = [...ids]
+    .map((id): StatusRow => {
+      const lane = laneOf(id, tail.ends.size)
+      const reasons = parked.get(id) ?? new Map<string, number>()
+      return {
+        ...rowOf(id, tenants.get(id), checkpoints.get(id), totals.get(id) ?? null, tail.waiting.get(id) ?? 0, nowMs),
+        provenUpTo: checkpoints.get(sweepReceiptKey(id))?.sweep?.to ?? null,
+        foundLate: checkpoints.get(sweepReceiptKey(id))?.sweep?.lateTotal ?? 0,
+        lane,
+        laneLag: tail.lag.get(lane) ?? 0,
+        parkedNow: [...reasons.values()].reduce((sum, count) => sum + count, 0),
+        parkedByReason: Object.fromEntries(reasons),
+      }
+    })
     .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.tenantId < b.tenantId ? -1 : 1))
+  return { tenants: rows, unaccounted: unaccountedOf(rows, tail.ends) }
 }
 
 /** Totals stand under `tenantId/`, alerts under `tenantId/alertId`. */
@@ -86,17 +187,20 @@ function isTotalsKey(key: string): boolean {
   return key.endsWith('/') && key.indexOf('/') === key.length - 1
 }
 
+interface Tail {
+  readonly waiting: ReadonlyMap<string, number>
+  readonly ends: ReadonlyMap<number, number>
+  readonly lag: ReadonlyMap<number, number>
+}
+
 /** Records behind the forwarders' offset that no totals count yet. */
-async function countWaiting(
+async function readTail(
   connection: Connection,
+  settled: ReadonlyMap<number, number>,
   totals: ReadonlyMap<string, Totals | null>,
-): Promise<Map<string, number>> {
-  const admin = await connection.admin()
-  const groupId = `${connection.settings.topicPrefix}forwarders`
-  const [committed] = await admin.fetchOffsets({ groupId, topics: [connection.topic('alerts')] })
-  const settled = new Map(committed?.partitions.map(part => [part.partition, Number(part.offset)]))
+): Promise<Tail> {
   const waiting = new Map<string, number>()
-  await scan(
+  const offsets = await scan(
     connection,
     'alerts',
     record => {
@@ -108,7 +212,24 @@ async function countWaiting(
     },
     (lane, low) => Math.max(low, settled.get(lane) ?? 0),
   )
-  return waiting
+  const ends = new Map([...offsets].map(([lane, { high }]) => [lane, high]))
+  const lag = new Map(
+    [...offsets].map(([lane, { low, high }]) => [lane, Math.max(0, high - Math.max(low, settled.get(lane) ?? 0))]),
+  )
+  return { waiting, ends, lag }
+}
+
+/**
+ * Offsets of a lane have no holes, so its end is the number of records ever written to it; each has a fate or waits.
+ * What retention deleted before it was forwarded is missing here, and so is what a fault would lose.
+ */
+function unaccountedOf(rows: readonly StatusRow[], ends: ReadonlyMap<number, number>): readonly Unaccounted[] {
+  const byLane = new Map<number, number>()
+  for (const { lane, counts } of rows) byLane.set(lane, (byLane.get(lane) ?? 0) + counts.seen + counts.waiting)
+  return [...ends]
+    .map(([lane, written]) => ({ lane, written, accounted: byLane.get(lane) ?? 0 }))
+    .filter(({ written, accounted }) => written !== accounted)
+    .toSorted((a, b) => a.lane - b.lane)
 }
 
 function rowOf(
@@ -118,7 +239,7 @@ function rowOf(
   totals: Totals | null,
   waiting: number,
   nowMs: number,
-): StatusRow {
+): Omit<StatusRow, 'provenUpTo' | 'foundLate' | 'lane' | 'laneLag' | 'parkedNow' | 'parkedByReason'> {
   const { state, problem } = stateOf(tenant, checkpoint, nowMs)
   return {
     tenantId,
@@ -129,8 +250,8 @@ function rowOf(
     lastPoll: isoOf(checkpoint?.polledAt ?? null),
     freshness:
       checkpoint?.succeededAt == null ? null : Math.max(0, Math.round((nowMs - checkpoint.succeededAt) / 1000)),
-    provenUpTo: checkpoint?.sweep?.to ?? null,
     openGaps: checkpoint?.gaps.length ?? 0,
+    gaps: (checkpoint?.gaps ?? []).map(({ from, to, reason }) => ({ from, to, reason })),
     published: checkpoint?.publishedTotal ?? 0,
     quarantined: checkpoint?.quarantinedTotal ?? 0,
     counts: {
@@ -141,6 +262,7 @@ function rowOf(
       parked: totals?.parked ?? 0,
       waiting,
     },
+    balanced: !totals || totals.seen === totals.delivered + totals.duplicate + totals.stale + totals.parked,
   }
 }
 

@@ -17,14 +17,14 @@ export async function offsetsOf(
   return new Map(parts.map(part => [part.partition, { low: Number(part.low), high: Number(part.high) }]))
 }
 
-/** Every record of a topic (or of its given lanes), lane by lane in offset order. */
+/** Every record of a topic (or of its given lanes), lane by lane in offset order, up to the ends that it returns. */
 export async function scan(
   connection: Connection,
   name: TopicName,
   visit: (record: LogRecord, lane: number) => Promise<void> | void,
   from: (lane: number, low: number) => number = (_, low) => low,
   only?: ReadonlySet<number>,
-): Promise<void> {
+): Promise<ReadonlyMap<number, { readonly low: number; readonly high: number }>> {
   const reader = await connection.reader()
   const offsets = await offsetsOf(connection, name)
   const lanes = [...offsets].filter(([lane]) => only === undefined || only.has(lane))
@@ -33,6 +33,7 @@ export async function scan(
       for (const record of batch) await visit(record, lane)
     }
   })
+  return offsets
 }
 
 /** A compacted topic as the map it stands for; records that cannot be read are told and left out. */

@@ -9,8 +9,9 @@ import type { Connection } from './connect.ts'
 import { settingsOf, withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, printRows, Refusal } from './io.ts'
-import { readTable } from './tables.ts'
+import { readTable, scan } from './tables.ts'
 
+const TOMBSTONES_BATCH = 1_000
 const NEEDS = ['kafkaBrokers', 'schemaRegistryUrl'] as const
 
 /** Upserts every tenant of the file; leaves out nobody's, removes nobody. The whole file or nothing. */
@@ -77,11 +78,14 @@ export function listTenants(io: Io, format: Format): Promise<number> {
   })
 }
 
-/** Off-boards: polling stops, alerts on the way are parked as off-boarded, counts stay. */
+/**
+ * Off-boards: polling stops, alerts on the way are parked (or delivered for a minute, then parked), what was delivered is
+ * forgotten, counts stay. A tenant that comes back begins anew, with a look-back.
+ */
 export function removeTenants(
   io: Io,
   tenantIds: readonly string[],
-  options: { readonly dryRun: boolean },
+  options: { readonly dryRun: boolean; readonly waiting: 'park' | 'deliver' },
 ): Promise<number> {
   return withConnection(io, NEEDS, async connection => {
     const known = await readTable<Tenant>(connection, 'tenants', io.say)
@@ -99,8 +103,9 @@ export function removeTenants(
       const nowMs = systemClock.now()
       await writeTenants(
         connection,
-        leaving.map(tenant => ({ ...tenant, state: 'off-boarded', changedAt: nowMs })),
+        leaving.map(tenant => ({ ...tenant, state: 'off-boarded', offboarding: options.waiting, changedAt: nowMs })),
       )
+      await forgetDeliveries(connection, leaving)
     }
     io.out(`${leaving.length} tenants ${options.dryRun ? 'would be removed' : 'removed'}\n`)
     return EXIT.ok
@@ -122,6 +127,34 @@ function readFile(io: Io, file: string): readonly TenantSpec[] {
     throw new Refusal(`${file} is refused as a whole, nothing was applied:\n${problems}`, EXIT.usage)
   }
   return read.tenants
+}
+
+/** Tombstones for what the ledger has of their alerts. The totals stay. */
+async function forgetDeliveries(connection: Connection, tenants: readonly Tenant[]): Promise<void> {
+  const lanes = await connection.lanes()
+  const publisher = await connection.publisher()
+  const gone = new Map(tenants.map(({ tenantId }) => [tenantId, new Set<string>()]))
+  await scan(
+    connection,
+    'deliveries',
+    ({ key, value }) => {
+      const text = key?.toString() ?? ''
+      const slash = text.indexOf('/')
+      if (slash < 0 || slash === text.length - 1) return
+      const keys = gone.get(text.slice(0, slash))
+      if (value === null) keys?.delete(text)
+      else keys?.add(text)
+    },
+    (_, low) => low,
+    new Set(tenants.map(({ tenantId }) => laneOf(tenantId, lanes))),
+  )
+  for (const [tenantId, keys] of gone) {
+    const tombstones = [...keys].map(key => ({ key, value: null }))
+    for (let at = 0; at < tombstones.length; at += TOMBSTONES_BATCH) {
+      const batch = tombstones.slice(at, at + TOMBSTONES_BATCH)
+      await publisher.append(connection.topic('deliveries'), laneOf(tenantId, lanes), batch)
+    }
+  }
 }
 
 async function writeTenants(connection: Connection, tenants: readonly Tenant[]): Promise<void> {
@@ -150,6 +183,7 @@ function tenantOf(spec: TenantSpec): Tenant {
     lookbackHours: spec.lookbackHours,
     metadataJson: Buffer.from(JSON.stringify(spec.metadata)),
     state: 'active',
+    offboarding: 'park',
     changedAt: systemClock.now(),
   }
 }

@@ -47,6 +47,12 @@ export const instruments = {
     answer: ['page', 'split', 'throttled', 'unavailable', 'needs-attention'],
   }),
   graph_throttled_total: counter('Answers of Graph that asked to wait (429, or 503 with Retry-After).', {}),
+  sweeps_total: counter('Sweeps of tenants that ended, by whether Graph gave all of the window.', {
+    outcome: ['complete', 'gaps'],
+  }),
+  sweep_listed_total: counter('Alert revisions that sweeps listed.', {}),
+  sweep_repaired_total: counter('Alert revisions that sweeps found missing and published.', {}),
+  sweep_late_total: counter('Of these, those that no poll would have shown again.', {}),
   tenants: gauge('Tenants of the own lanes, by state.', {
     state: ['ok', 'catching-up', 'throttled', 'unavailable', 'partial', 'needs-attention'],
   }),

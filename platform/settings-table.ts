@@ -312,6 +312,22 @@ const settingsTable = {
     usedBy: polling,
     help: 'How far the first poll of a tenant looks back.',
   }),
+  sweepEveryMs: setting({
+    ...plain,
+    name: 'SWEEP_INTERVAL_HOURS',
+    kind: hours(1, 720),
+    fallback: '24',
+    usedBy: ['poller'],
+    help: 'How often each tenant is swept: listed again and compared with what was delivered.',
+  }),
+  sweepWindowMs: setting({
+    ...plain,
+    name: 'SWEEP_WINDOW_HOURS',
+    kind: hours(1, 720),
+    fallback: '72',
+    usedBy: ['poller'],
+    help: 'How far each sweep reaches back.',
+  }),
   pollConcurrency: setting({
     ...plain,
     name: 'POLL_CONCURRENCY',

@@ -6,7 +6,7 @@ import type { Publisher } from '../platform/kafka/producer.ts'
 import { tableIntake, tableOf } from '../platform/kafka/table-intake.ts'
 import type { Log } from '../platform/log.ts'
 import { backoffMs, TransientError } from '../platform/retry.ts'
-import type { Checkpoint, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
+import type { Checkpoint, GraphAlert, Parked, Sweep, Tenant } from '../schemas/types.ts'
 import type { Tally, UnderWay } from './checkpoint.ts'
 import { checkpointAfter } from './checkpoint.ts'
 import type { Budget } from './graph/budget.ts'
@@ -15,14 +15,20 @@ import type { Graph } from './graph/client.ts'
 import type { Cloud, TenantAccess } from './graph/clouds.ts'
 import type { PageAnswer } from './graph/pages.ts'
 import type { SlicedAlert } from './graph/slice.ts'
-import type { ListingLimits } from './listing.ts'
+import type { ListingDeps, ListingLimits } from './listing.ts'
 import { bothCovered, cover } from './listing.ts'
 import type { Progress, TurnEnd } from './poll.ts'
 import { overlapOf, poll, progressOf } from './poll.ts'
+import type { Origin, Published } from './publish.ts'
 import { publishPage } from './publish.ts'
 import type { Rota } from './rota.ts'
 import type { Seen } from './seen.ts'
 import { createSeen } from './seen.ts'
+import type { Known, Swept } from './sweep.ts'
+import { sweep, sweepReceipt, sweepReceiptKey } from './sweep.ts'
+import type { SweepLimits, SweepRun } from './sweep-turn.ts'
+import { beginSweep, isSweepDue, stepSweep } from './sweep-turn.ts'
+import type { Window } from './window.ts'
 import { addMs } from './window.ts'
 
 export interface PollerDeps {
@@ -40,6 +46,8 @@ export interface PollerDeps {
   }
   readonly publisher: Publisher
   readonly graph: Graph
+  /** What the pipeline has of a tenant of the lane; for sweeps. Rejects with a TransientError. */
+  readonly known: (tenantId: string, lane: number) => Promise<Known>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -52,12 +60,14 @@ export interface PollerLimits {
   readonly overlapMs: number
   readonly lookbackMs: number
   readonly listing: ListingLimits
+  readonly sweep: SweepLimits
 }
 
 export interface PollerObserver {
   turn(outcome: TurnEnd['kind'], lateMs: number): void
   request(answer: PageAnswer['kind']): void
-  published(origin: 'poll' | 'backfill', listed: number, published: number, quarantined: number): void
+  published(origin: Origin, listed: number, published: number, quarantined: number): void
+  swept(result: Swept): void
 }
 
 export interface PollerLane extends Lane {
@@ -80,6 +90,7 @@ interface TenantState {
   abort: AbortController
   /** Graph or Entra asked for a pause until then: nothing else may bring a turn forward. */
   notBeforeMs: number
+  sweeping: SweepRun | null
   /** What a tenant that needs attention waits for. */
   waiting: { readonly credentialVersion: string; readonly untilMs: number } | null
 }
@@ -109,12 +120,22 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   const { clock, log, codecs, topics, limits } = deps
   const tenants = new Map<string, TenantState>()
   const checkpoints = new Map<string, Checkpoint>()
+  /** What sweeps have proven, by tenant; also those by hand, which others write. */
+  const receipts = new Map<string, Sweep>()
+  /** Off-boarded before the lane was opened here. */
+  const left = new Set<string>()
   let live = false
   const intake = tableIntake(
     {
       [topics.tenants]: tableOf(codecs.tenants, (key, tenant) => (tenant === null ? drop(key) : upsert(tenant))),
       [topics.checkpoints]: tableOf(codecs.checkpoints, (key, checkpoint) => {
-        if (checkpoint === null) checkpoints.delete(key)
+        const tenantId = key.slice(0, -sweepReceiptKey('').length)
+        if (key === sweepReceiptKey(tenantId)) {
+          if (checkpoint?.sweep) receipts.set(tenantId, checkpoint.sweep)
+          else receipts.delete(tenantId)
+        } else if (live)
+          return // our own
+        else if (checkpoint === null) checkpoints.delete(key)
         else checkpoints.set(key, checkpoint)
       }),
     },
@@ -125,8 +146,11 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   function upsert(tenant: Tenant): void {
     if (tenant.state !== 'active') {
       drop(tenant.tenantId)
+      if (live) void forget(tenant.tenantId)
+      else left.add(tenant.tenantId)
       return
     }
+    left.delete(tenant.tenantId)
     const known = tenants.get(tenant.tenantId)
     const access = accessOf(tenant)
     if (known && JSON.stringify(known.access) === JSON.stringify(access)) {
@@ -145,6 +169,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
         failures: 0,
         abort: new AbortController(),
         notBeforeMs: known && sameApp ? known.notBeforeMs : 0,
+        sweeping: null,
         waiting: null,
       })
     }
@@ -158,6 +183,22 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     tenants.delete(tenantId)
     rota.remove(tenantId)
     deps.graph.forget(tenantId)
+  }
+
+  /** A tenant that comes back begins anew. What fails here is done by the next owner of the lane. */
+  async function forget(tenantId: string): Promise<void> {
+    const keys = [tenantId, ...(receipts.has(tenantId) ? [sweepReceiptKey(tenantId)] : [])]
+    receipts.delete(tenantId)
+    if (!context.leased()) return
+    try {
+      await deps.publisher.append(
+        topics.checkpoints,
+        lane,
+        keys.map(key => ({ key, value: null })),
+      )
+    } catch (error) {
+      log.warn('the checkpoint of a removed tenant is still there', { tenantId, error })
+    }
   }
 
   function schedule(tenantId: string): void {
@@ -191,6 +232,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       const nextMs = nextTurnMs(state, end, startedMs)
       await remember(state, { end, progress, base, tally, nextMs })
       if (end.kind === 'ok' || end.kind === 'partial') state.failures = 0
+      if (end.kind === 'ok' && !end.more) await sweepOn(state)
       return nextMs
     } catch (error) {
       if (state.abort.signal.aborted || signal.aborted) return null
@@ -219,39 +261,22 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   ): ReturnType<typeof poll> {
     const { access, tenant } = state
     const lookbackMs = tenant.lookbackHours === null ? limits.lookbackMs : tenant.lookbackHours * 3_600_000
-    const turnSignal = AbortSignal.any([signal, state.abort.signal])
-    const publisher: Publisher = {
-      async append(topic, partition, records) {
-        turnSignal.throwIfAborted()
-        if (!context.leased()) throw new TransientError('the lane may belong to another worker')
-        return deps.publisher.append(topic, partition, records)
-      },
-    }
     return poll(before, {
       graph: deps.graph,
       access,
-      signal: turnSignal,
+      signal: AbortSignal.any([signal, state.abort.signal]),
       advanced,
       nowMs: () => clock.now(),
       limits: { overlapMs: limits.overlapMs, lookbackMs, intervalMs: intervalMsOf(state) },
       cover: async (window, origin, closed) => {
         const seen = origin === 'backfill' ? createSeen() : state.seen
         const listing = {
-          graph: deps.graph,
-          access,
-          budget: state.budget,
-          clock,
-          random: deps.random,
-          signal: turnSignal,
-          limits: limits.listing,
-          observe: { request: (answer: PageAnswer['kind']) => deps.observe.request(answer) },
+          ...listingOf(state),
           take: async (alerts: readonly SlicedAlert[]) => {
-            const scope = { tenantId: tenant.tenantId, source: access.source, lane, origin, seen, nowMs: clock.now() }
-            const done = await publishPage(alerts, scope, { ...deps, publisher })
+            const done = await publish(state, alerts, origin, seen)
             tally.listed += done.listed
             tally.published += done.published
             tally.quarantined += done.quarantined
-            deps.observe.published(origin, done.listed, done.published, done.quarantined)
             return done.published
           },
         }
@@ -262,6 +287,88 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
         return created.kind === 'covered' ? bothCovered(updated, created) : created
       },
     })
+  }
+
+  function listingOf(state: TenantState): Omit<ListingDeps, 'take' | 'by'> {
+    return {
+      graph: deps.graph,
+      access: state.access,
+      budget: state.budget,
+      clock,
+      random: deps.random,
+      signal: AbortSignal.any([signal, state.abort.signal]),
+      limits: limits.listing,
+      observe: { request: answer => deps.observe.request(answer) },
+    }
+  }
+
+  async function publish(
+    state: TenantState,
+    alerts: readonly SlicedAlert[],
+    origin: Origin,
+    seen: Seen,
+  ): Promise<Published> {
+    const publisher: Publisher = {
+      async append(topic, partition, records) {
+        signal.throwIfAborted()
+        state.abort.signal.throwIfAborted()
+        if (!context.leased()) throw new TransientError('the lane may belong to another worker')
+        return deps.publisher.append(topic, partition, records)
+      },
+    }
+    const { tenantId } = state.tenant
+    const scope = { tenantId, source: state.access.source, lane, origin, seen, nowMs: clock.now() }
+    const done = await publishPage(alerts, scope, { ...deps, publisher })
+    deps.observe.published(origin, done.listed, done.published, done.quarantined)
+    return done
+  }
+
+  /** A slice of the tenant's daily sweep, when it is due. A fault puts it off; polling does not suffer. */
+  async function sweepOn(state: TenantState): Promise<void> {
+    const { tenant, access, checkpoint } = state
+    const { tenantId } = tenant
+    const receipt = receipts.get(tenantId) ?? null
+    if (!checkpoint || checkpoint.watermark === '') return
+    try {
+      if (!state.sweeping) {
+        if (!isSweepDue(tenant, receipt, clock.now(), limits.sweep)) return
+        const backMs = overlapOf({ overlapMs: limits.overlapMs, intervalMs: intervalMsOf(state) })
+        state.sweeping = beginSweep(await deps.known(tenantId, lane), checkpoint, backMs, limits.sweep)
+      }
+      const run = state.sweeping
+      const sweepSlice = (slice: Window) =>
+        sweep(slice, run.openFrom, {
+          tenantId,
+          source: access.source,
+          known: run.known,
+          dryRun: false,
+          cover: (window, by, take) => cover(window, true, { ...listingOf(state), by, take }),
+          publish: alerts => publish(state, alerts, 'sweep', state.seen),
+        })
+      const step = await stepSweep(run, receipt, sweepSlice, () => clock.now())
+      switch (step.kind) {
+        case 'goes-on':
+        case 'put-off':
+          return
+        case 'ended': {
+          state.sweeping = null
+          deps.observe.swept(step.swept)
+          const { repaired, late, gaps } = step.swept
+          if (late > 0) log.warn('a sweep found alerts that no poll had shown', { tenantId, late, repaired })
+          if (gaps.length > 0)
+            log.warn('a sweep left windows that Graph does not give', { tenantId, gaps: gaps.length })
+          if (step.proven === null || !context.leased()) return
+          receipts.set(tenantId, step.proven)
+          const value = codecs.checkpoints.encode(sweepReceipt(tenantId, access.source, step.proven))
+          await deps.publisher.append(topics.checkpoints, lane, [{ key: sweepReceiptKey(tenantId), value }])
+        }
+      }
+    } catch (error) {
+      state.sweeping = null
+      if (signal.aborted || state.abort.signal.aborted) return
+      if (!(error instanceof TransientError)) log.error('a sweep failed by a fault in the poller', { tenantId, error })
+      else log.warn('a sweep is put off', { tenantId, error })
+    }
   }
 
   /** The checkpoint follows the acks of all that it covers. */
@@ -352,6 +459,8 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       state.checkpoint = checkpoints.get(tenantId)
       schedule(tenantId)
     }
+    await Promise.all([...left].filter(tenantId => checkpoints.has(tenantId)).map(forget))
+    left.clear()
     checkpoints.clear()
   }
 
@@ -383,7 +492,8 @@ function isNews(before: Checkpoint, next: Checkpoint): boolean {
   )
 }
 
-function accessOf(tenant: Tenant): TenantAccess {
+/** How the tenant of a record is read. */
+export function accessOf(tenant: Tenant): TenantAccess {
   return {
     tenantId: tenant.tenantId,
     clientId: tenant.clientId,

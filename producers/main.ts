@@ -1,8 +1,10 @@
 import { systemRandom } from '../platform/clock.ts'
+import { laneOf } from '../platform/kafka/lane-of.ts'
 import { joinLanes } from '../platform/kafka/lanes.ts'
 import { openWorker, refuse } from '../platform/worker.ts'
-import type { Checkpoint, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
+import type { Checkpoint, Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
 import { createGraph } from './graph/client.ts'
+import { openKnownSource } from './known.ts'
 import type { PollerDeps, PollerLane } from './lane.ts'
 import { openPollerLane } from './lane.ts'
 import { LISTING_LIMITS } from './listing.ts'
@@ -30,7 +32,16 @@ try {
   const graph = createGraph({ sandboxUrl, secretsDir: settings.secretsDir, clock, random: systemRandom })
   worker.releaseFirst('graph', async () => graph[Symbol.asyncDispose]())
 
+  const known = openKnownSource({
+    kafka: () => worker.kafka(),
+    forwarders: worker.group('forwarders'),
+    topics: { ...topics, deliveries: topic('deliveries') },
+    codecs: { ...codecs, deliveries: await worker.codec<Delivery>('deliveries') },
+  })
+  worker.releaseFirst('readers of the sweeps', () => known.close())
+
   const deps: PollerDeps = {
+    known: (tenantId, lane) => known.of(tenantId, lane),
     topics,
     codecs,
     publisher: worker.publisher,
@@ -44,6 +55,7 @@ try {
       overlapMs: settings.overlapMs,
       lookbackMs: settings.lookbackMs,
       listing: LISTING_LIMITS,
+      sweep: { everyMs: settings.sweepEveryMs, windowMs: settings.sweepWindowMs },
     },
   }
 
@@ -51,7 +63,7 @@ try {
   const rota = createRota(
     { clock, concurrency: settings.pollConcurrency, signal: shutdown.signal },
     async (tenantId, dueMs) => {
-      const owner = [...lanes.values()].find(lane => lane.has(tenantId))
+      const owner = lanes.get(laneOf(tenantId, worker.lanes))
       return owner ? owner.turn(tenantId, dueMs) : null
     },
   )
@@ -61,7 +73,8 @@ try {
     stream: null,
     tables: [
       { topic: topics.tenants, afterRestore: 'follow' },
-      { topic: topics.checkpoints, afterRestore: 'freeze' },
+      // also what a sweep by hand has proven
+      { topic: topics.checkpoints, afterRestore: 'follow' },
     ],
     open(context) {
       const lane = openPollerLane(deps, context, rota)

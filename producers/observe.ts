@@ -19,6 +19,12 @@ export function pollerObserver(metrics: Metrics): PollerObserver {
       metrics.count('alerts_published_total', { origin }, published)
       metrics.count('alerts_quarantined_total', {}, quarantined)
     },
+    swept({ listed, repaired, late, gaps }) {
+      metrics.count('sweeps_total', { outcome: gaps.length > 0 ? 'gaps' : 'complete' })
+      metrics.count('sweep_listed_total', {}, listed)
+      metrics.count('sweep_repaired_total', {}, repaired)
+      metrics.count('sweep_late_total', {}, late)
+    },
   }
 }
 

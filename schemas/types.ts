@@ -26,6 +26,8 @@ export interface Tenant {
   readonly metadataJson: Buffer
   /** active or off-boarded. */
   readonly state: string
+  /** What becomes of alerts that are on the way when the tenant is removed: park, or deliver within a minute and park the rest. */
+  readonly offboarding: string
   /** When this record was written, ms since the epoch. */
   readonly changedAt: number
 }
@@ -46,23 +48,25 @@ export interface Gap {
 
 /** A closed window listed again and compared with what was delivered. */
 export interface Sweep {
-  /** First update time of the sweep. */
+  /** First update time of what is proven complete. */
   readonly from: string
   /** Update times before this instant are proven complete. */
   readonly to: string
-  /** When it ended, ms since the epoch. */
+  /** When the last sweep ended, ms since the epoch. */
   readonly sweptAt: number
-  /** Alerts that Graph listed. */
+  /** Alert revisions that Graph listed in the last sweep. */
   readonly listed: number
-  /** Of these, already delivered or parked. */
+  /** Of these, delivered, parked or on the way already. */
   readonly known: number
   /** Of these, published by the sweep. */
   readonly repaired: number
-  /** Alerts ever found only by a sweep. */
+  /** Of these, older than any poll would list again: without the sweep they were lost. */
+  readonly late: number
+  /** Sum of late over all sweeps of the tenant. */
   readonly lateTotal: number
 }
 
-/** How far a tenant has been polled and how the last poll went: the receipt that tells quiet from silent. Topic checkpoints, key tenantId, compacted. Written by pollers, only after the acks of everything it covers. */
+/** How far a tenant has been polled and how the last poll went: the receipt that tells quiet from silent. Topic checkpoints, compacted. Key tenantId: written by the poller that owns the lane, only after the acks of everything it covers. Key tenantId/sweep: only tenantId, source and sweep say something; written by whoever swept. */
 export interface Checkpoint {
   /** Entra tenant id. */
   readonly tenantId: string
@@ -96,7 +100,7 @@ export interface Checkpoint {
   readonly partialProviders: readonly string[]
   /** Windows that could not be read however small they were cut; retried. */
   readonly gaps: readonly Gap[]
-  /** Result of the last completeness sweep; null before the first. */
+  /** What the completeness sweeps have proven; under the key tenantId/sweep, else null. */
   readonly sweep: null | Sweep
 }
 
@@ -208,7 +212,7 @@ export interface AuditEntry {
   readonly operationId: string
   /** Command, for example replay or parked discard. */
   readonly operation: string
-  /** start or end. */
+  /** start, progress or end. */
   readonly phase: string
   /** When, ms since the epoch. */
   readonly at: number

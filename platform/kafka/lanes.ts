@@ -14,6 +14,7 @@ import { laneAssigner } from './assigner.ts'
 import { METADATA_MAX_AGE_MS } from './client.ts'
 import type { Admin, EachBatchPayload, GroupInternals, KafkaClient } from './kafkajs.ts'
 import { registerBeforeGivingUp, UNPACKED_BYTES_MAX } from './kafkajs.ts'
+import { committedOffsets } from './offsets.ts'
 import type { LaneQueue, LogRecord } from './queue.ts'
 import { RecordQueue } from './queue.ts'
 
@@ -516,10 +517,7 @@ async function askOffsets(
   )
   const committed = new Map<number, number>()
   if (stream !== null) {
-    const [answer] = await admin.fetchOffsets({ groupId, topics: [stream] })
-    for (const { partition, offset } of answer?.partitions ?? []) {
-      if (Number(offset) >= 0) committed.set(partition, Number(offset))
-    }
+    for (const [lane, offset] of await committedOffsets(admin, groupId, stream)) committed.set(lane, offset)
   }
   return {
     of(topic, lane) {

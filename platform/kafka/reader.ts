@@ -131,8 +131,9 @@ export async function openReader(kafka: KafkaClient): Promise<LogReader> {
           records.push({ offset, timestampMs: Number(message.timestamp), key: message.key, value: message.value })
         }
         if (records.length > 0) yield records
-        if (next === position && position >= Number(fetched.highWatermark)) return
         position = next
+        // what was appended after the answer belongs to the next read
+        if (position >= Number(fetched.highWatermark)) return
       }
     },
     close: () => cluster.disconnect(),

@@ -1,29 +1,39 @@
 /**
  * One tenant's share of Graph's limit of 150 requests a minute for the alert entity, per app and tenant
  * (graph-api.md §4). Bucket sizes are chosen so that no 60 s window ever holds more than 150:
- *   one worker            10 in the bucket + 136 refilled            = 146
- *   a move between two    10 + 136·x at the old, 2 + 136·(1−x) at the new = 148
- * What is left over covers the client's own second try after a 401, at most one in 30 s (client.ts).
+ *   one worker            6 in the bucket + 100 refilled             = 106
+ *   a move between two    6 + 100·x at the old, 2 + 100·(1−x) at the new = 108
+ *   a sweep by hand       6 + 32 beside it                           = 146
+ * What is left over covers the clients' own second tries after a 401, each at most one in 30 s (client.ts).
  */
 export interface Budget {
   /** Takes one request: 0 if it may go now, else the milliseconds to wait before asking again (nothing is taken). */
   take(nowMs: number): number
 }
 
-const CAPACITY = 10
-const REFILL_PER_MINUTE = 136
-const START = 2
-const MS_PER_REQUEST = 60_000 / REFILL_PER_MINUTE
+interface Share {
+  readonly start: number
+  readonly capacity: number
+  readonly refillPerMinute: number
+}
 
-export function createBudget(nowMs: number): Budget {
-  let held = START
+/** `command`: whoever sweeps by hand, beside the poller that owns the tenant and knows nothing of it. */
+const SHARES: Readonly<Record<'poller' | 'command', Share>> = {
+  poller: { start: 2, capacity: 6, refillPerMinute: 100 },
+  command: { start: 6, capacity: 6, refillPerMinute: 32 },
+}
+
+export function createBudget(nowMs: number, whose: keyof typeof SHARES = 'poller'): Budget {
+  const { start, capacity, refillPerMinute } = SHARES[whose]
+  const msPerRequest = 60_000 / refillPerMinute
+  let held = start
   let lastMs = nowMs
   return {
     take(nowMs) {
       // a clock that was set back grants nothing
-      held = Math.min(CAPACITY, held + Math.max(0, nowMs - lastMs) / MS_PER_REQUEST)
+      held = Math.min(capacity, held + Math.max(0, nowMs - lastMs) / msPerRequest)
       lastMs = nowMs
-      if (held < 1) return Math.ceil((1 - held) * MS_PER_REQUEST)
+      if (held < 1) return Math.ceil((1 - held) * msPerRequest)
       held -= 1
       return 0
     },

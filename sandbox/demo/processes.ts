@@ -150,7 +150,8 @@ export async function socos(args: readonly string[], env: Environment, signal: A
   try {
     const [code, killed] = (await once(child, 'close')) as [number | null, string | null]
     signal.throwIfAborted()
-    if (code === 0) return out
+    // 6: `socos status` says that somebody must act, and some tenants of the demo are meant to be in trouble
+    if (code === 0 || (code === 6 && args[0] === 'status')) return out
     const how = killed ?? `exit ${code}`
     throw new Error(
       `socos ${args.join(' ')} failed (${how}):\n${printable((said + out).slice(-maxErrorChars).trimEnd())}`,

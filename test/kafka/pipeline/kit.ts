@@ -56,6 +56,10 @@ export interface StatusRow {
   readonly published: number
   readonly quarantined: number
   readonly openGaps: number
+  readonly provenUpTo: string | null
+  readonly foundLate: number
+  readonly parkedNow: number
+  readonly balanced: boolean
   readonly counts: {
     readonly seen: number
     readonly delivered: number
@@ -114,7 +118,7 @@ export async function startPipeline(options: {
     socosWith: (extra, ...args) => run(['cli/socos.ts', ...args], { ...env, ...extra }),
     async status() {
       const { code, out, err } = await pipeline.socos('status', '-o', 'json')
-      if (code !== 0) throw new Error(`socos status exited with ${code}: ${err}`)
+      if (code !== 0 && code !== 6) throw new Error(`socos status exited with ${code}: ${err}`)
       const rows = (JSON.parse(out) as { tenants: StatusRow[] }).tenants
       return new Map(rows.map(row => [row.tenantId, row]))
     },
