@@ -110,10 +110,11 @@ async function run(
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
   const bookmark = await connection.bookmark(`${connection.settings.topicPrefix}${GROUP_PREFIX}${who.id}`)
   const refused: string[] = []
-  const target = await openTarget(io, connection, who, scope, options, stop.signal, refused, resumed)
   const startedMs = systemClock.now()
-  io.say(`replay ${who.id} to ${target.words}\n`)
+  let target: Target | undefined
   try {
+    target = await openTarget(io, connection, who, scope, options, stop.signal, refused, resumed)
+    io.say(`replay ${who.id} to ${target.words}\n`)
     const end = await runReplay(scope.ranges, scope.selection, {
       ...(await scanDeps(connection)),
       bookmark,
@@ -140,10 +141,10 @@ async function run(
       return 130
     }
     await audit.note('end', { outcome: 'failed', error: words }).catch(() => {})
-    throw new Refusal(`${words}\nGo on with: socos replay --resume ${who.id}`)
+    throw new Refusal(target ? `${words}\nGo on with: socos replay --resume ${who.id}` : words)
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
-    await target.close()
+    await target?.close()
   }
 }
 

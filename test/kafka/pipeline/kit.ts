@@ -70,7 +70,7 @@ export interface StatusRow {
   }
 }
 
-const ROOT = path.resolve(import.meta.dirname, '../../..')
+export const ROOT = path.resolve(import.meta.dirname, '../../..')
 const MAINS: Record<Role, string> = { poller: 'producers/main.ts', forwarder: 'consumers/main.ts' }
 let serial = 0
 
