@@ -63,6 +63,8 @@ interface Unaccounted {
 
 interface Status {
   readonly tenants: readonly StatusRow[]
+  /** Records that were deleted from the log before they were forwarded; a sweep brings them again. */
+  readonly lost: readonly { readonly lane: number; readonly records: number }[]
   readonly unaccounted: readonly Unaccounted[]
 }
 
@@ -98,7 +100,11 @@ function chosen(status: Status, only: readonly string[]): Status {
     throw new Refusal(`No such tenant: ${unknown.join(', ')}. See \`socos tenants list\`.`, EXIT.notFound)
   }
   const lanes = new Set(tenants.map(row => row.lane))
-  return { tenants, unaccounted: status.unaccounted.filter(({ lane }) => lanes.has(lane)) }
+  return {
+    tenants,
+    lost: status.lost.filter(({ lane }) => lanes.has(lane)),
+    unaccounted: status.unaccounted.filter(({ lane }) => lanes.has(lane)),
+  }
 }
 
 function needsSomeone({ tenants, unaccounted }: Status): boolean {
@@ -142,11 +148,13 @@ function print(io: Io, format: Format, status: Status): void {
     if (reasons.length > 0) io.say(`${row.tenantId} parked now: ${reasons.join(', ')}; see \`socos parked list\`\n`)
     for (const gap of row.gaps) io.say(`${row.tenantId} gap ${gap.from} to ${gap.to}: ${gap.reason}\n`)
   }
-  for (const { lane, written, accounted } of status.unaccounted) {
+  for (const { lane, records } of status.lost) {
     io.say(
-      `lane ${lane}: ${written} records were written, ${accounted} are accounted for. ` +
-        'If fewer: some were deleted before they were forwarded; run `socos sweep` for the tenants of the lane.\n',
+      `lane ${lane}: ${records} records were deleted from the log before they were forwarded; \`socos sweep\` its tenants\n`,
     )
+  }
+  for (const { lane, written, accounted } of status.unaccounted) {
+    io.say(`lane ${lane}: ${written} records were written, ${accounted} are accounted for\n`)
   }
 }
 
@@ -157,10 +165,17 @@ async function readStatus(connection: Connection, io: Io): Promise<Status> {
   const [tenants, checkpoints, ledger, parked] = await Promise.all([
     readTable<Tenant>(connection, 'tenants', io.say),
     readTable<Checkpoint>(connection, 'checkpoints', io.say),
-    readTable<Delivery>(connection, 'deliveries', io.say, isTotalsKey),
+    readTable<Delivery>(connection, 'deliveries', io.say, isTotalsKey, (key, lane) => (key === '/' ? `/${lane}` : key)),
     parkedNow(connection, io),
   ])
-  const totals = new Map([...ledger.values()].map(({ tenantId, totals }) => [tenantId, totals]))
+  const totals = new Map(
+    [...ledger].flatMap(([key, { tenantId, totals }]) => (key.startsWith('/') ? [] : [[tenantId, totals]])),
+  )
+  const lost = new Map(
+    [...ledger].flatMap(([key, { totals }]) =>
+      key.startsWith('/') ? [[Number(key.slice(1)), totals?.lost ?? 0]] : [],
+    ),
+  )
   const tail = await readTail(connection, settled, totals)
   const nowMs = systemClock.now()
   const ids = new Set([...tenants.keys(), ...totals.keys(), ...tail.waiting.keys()])
@@ -179,7 +194,7 @@ async function readStatus(connection: Connection, io: Io): Promise<Status> {
       }
     })
     .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.tenantId < b.tenantId ? -1 : 1))
-  return { tenants: rows, unaccounted: unaccountedOf(rows, tail.ends) }
+  return { tenants: rows, ...lanesOf(rows, tail.ends, lost) }
 }
 
 /** Totals stand under `tenantId/`, alerts under `tenantId/alertId`. */
@@ -220,16 +235,23 @@ async function readTail(
 }
 
 /**
- * Offsets of a lane have no holes, so its end is the number of records ever written to it; each has a fate or waits.
- * What retention deleted before it was forwarded is missing here, and so is what a fault would lose.
+ * Offsets of a lane have no holes, so its end is the number of records ever written to it: each has a fate, waits, or was
+ * deleted before it was forwarded, which the forwarders count. What is left over is a fault.
  */
-function unaccountedOf(rows: readonly StatusRow[], ends: ReadonlyMap<number, number>): readonly Unaccounted[] {
+function lanesOf(
+  rows: readonly StatusRow[],
+  ends: ReadonlyMap<number, number>,
+  lost: ReadonlyMap<number, number>,
+): Pick<Status, 'lost' | 'unaccounted'> {
   const byLane = new Map<number, number>()
   for (const { lane, counts } of rows) byLane.set(lane, (byLane.get(lane) ?? 0) + counts.seen + counts.waiting)
-  return [...ends]
-    .map(([lane, written]) => ({ lane, written, accounted: byLane.get(lane) ?? 0 }))
+  const unaccounted = [...ends]
+    .map(([lane, written]) => ({ lane, written, accounted: (byLane.get(lane) ?? 0) + (lost.get(lane) ?? 0) }))
     .filter(({ written, accounted }) => written !== accounted)
-    .toSorted((a, b) => a.lane - b.lane)
+  return {
+    lost: [...lost].map(([lane, records]) => ({ lane, records })).filter(({ records }) => records > 0),
+    unaccounted,
+  }
 }
 
 function rowOf(

@@ -42,6 +42,8 @@ export async function readTable<T>(
   name: TopicName,
   say: (text: string) => void,
   wanted: (key: string) => boolean = () => true,
+  /** Where a key stands for something of its lane. */
+  keyOf: (key: string, lane: number) => string = key => key,
 ): Promise<Map<string, T>> {
   if (!topicSpec(name).cleanup.includes('compact')) throw new Error(`${name} is not a table`)
   const codec: Codec<T> = await connection.codec<T>(name)
@@ -50,11 +52,11 @@ export async function readTable<T>(
     const key = record.key?.toString() ?? ''
     if (!wanted(key)) return
     if (record.value === null) {
-      table.delete(key)
+      table.delete(keyOf(key, lane))
       return
     }
     const decoded = await decodeLearning(codec, record.value)
-    if (decoded.kind === 'value') table.set(key, decoded.value)
+    if (decoded.kind === 'value') table.set(keyOf(key, lane), decoded.value)
     else say(`${connection.topic(name)}[${lane}] offset ${record.offset} cannot be read: ${decoded.detail}\n`)
   })
   return table

@@ -16,15 +16,26 @@ export class TenantDirectory {
     this.#byId.delete(tenantId)
   }
 
-  enrich(tenantId: string): Enrichment {
+  isActive(tenantId: string): boolean {
+    return this.#byId.get(tenantId)?.tenant.state === 'active'
+  }
+
+  enrich(tenantId: string, nowMs: number): Enrichment {
     const entry = this.#byId.get(tenantId)
     if (!entry) return { kind: 'park', reason: 'unknown-tenant', detail: 'no tenant record has arrived' }
-    if (entry.tenant.state === 'off-boarded') {
+    if (entry.tenant.state !== 'active' && !isDraining(entry.tenant, nowMs)) {
       return { kind: 'park', reason: 'off-boarded', detail: 'the tenant was removed' }
     }
     entry.json ??= tenantJson(entry.tenant)
     return { kind: 'tenant', json: entry.json }
   }
+}
+
+/** Nothing of a removed tenant is forwarded later than a minute after its removal. */
+const DRAIN_MS = 60_000
+
+function isDraining({ offboarding, changedAt }: Tenant, nowMs: number): boolean {
+  return offboarding === 'deliver' && nowMs < changedAt + DRAIN_MS
 }
 
 /** `{"id","name",…metadata}`; metadata cannot take the place of id and name. */

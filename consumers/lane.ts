@@ -2,7 +2,9 @@ import type { Codec } from '../platform/avro/codec.ts'
 import type { Clock, Random } from '../platform/clock.ts'
 import { laneOf } from '../platform/kafka/lane-of.ts'
 import type { Lane, LaneContext } from '../platform/kafka/lanes.ts'
+import type { LogRecord } from '../platform/kafka/queue.ts'
 import type { Publisher } from '../platform/kafka/producer.ts'
+import type { LogReader } from '../platform/kafka/reader.ts'
 import { tableIntake, tableOf } from '../platform/kafka/table-intake.ts'
 import type { Log } from '../platform/log.ts'
 import { backoffMs, TransientError } from '../platform/retry.ts'
@@ -10,9 +12,10 @@ import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
 import { TenantDirectory } from './enrich.ts'
 import type { Forward, ItemFate } from './forward.ts'
-import { Ledger } from './ledger.ts'
+import { LANE_ITSELF, Ledger } from './ledger.ts'
 import { parkingBudget } from './park.ts'
 import type { Dirty, SettleDeps } from './settle.ts'
+import { retryParkedOf } from './returning.ts'
 import { flushLedger, settle } from './settle.ts'
 import type { Fate, Round, Window } from './window.ts'
 import { nextRound, openWindow } from './window.ts'
@@ -32,6 +35,8 @@ export interface ForwarderDeps {
     readonly parked: Codec<Parked>
   }
   readonly publisher: Publisher
+  /** For what was parked before a tenant's record arrived; opened when it is first asked for. */
+  readonly reader: () => Promise<LogReader>
   readonly forward: Forward
   readonly clock: Clock
   readonly random: Random
@@ -90,16 +95,23 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
     codecs,
     budget: parkingBudget(deps.limits.parkingCount, deps.limits.parkingShare),
     dirty,
-    observeParked: deps.observe.parked,
+    observeParked: reason => deps.observe.parked(reason),
   }
   const intake = tableIntake(
     {
       [topics.tenants]: tableOf(codecs.tenants, (key, tenant) => {
+        const tenantId = tenant?.tenantId ?? key
+        const wasActive = tenants.isActive(tenantId)
         if (tenant === null) tenants.remove(key)
         else tenants.set(tenant)
+        if (!live || wasActive === tenants.isActive(tenantId)) return
+        if (wasActive) return ledger.forgetTenant(tenantId)
+        ledger.forgetParked(tenantId)
+        returned.add(tenantId)
+        idle.abort(new Error('a tenant returned'))
       }),
-      [topics.deliveries]: tableOf(codecs.deliveries, (_key, delivery, record) => {
-        if (delivery === null) return
+      [topics.deliveries]: tableOf(codecs.deliveries, (key, delivery, record) => {
+        if (delivery === null) return ledger.forget(key)
         ledger.restore(delivery)
         if (delivery.totals !== null) totalsAtMs.set(delivery.tenantId, record.timestampMs)
       }),
@@ -107,6 +119,11 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
     { clock, log, signal },
   )
 
+  let live = false
+  /** Tenants whose record arrived (again), for whom what waited is not sent again yet. */
+  const returned = new Set<string>()
+  /** Wakes the lane when there is work beside the queue. */
+  let idle = new AbortController()
   let halt = new AbortController()
   let resumed: (() => void) | undefined
   /** The stretch of work between two points at which nothing is in flight. */
@@ -124,12 +141,37 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
 
   async function work(): Promise<void> {
     await intake.settled()
+    live = true
+    for (const tenantId of ledger.tenantsWithParked()) if (tenants.isActive(tenantId)) returned.add(tenantId)
     for (;;) {
       await upkeep()
-      const records = await queue.take(deps.limits.windowRecords, deps.limits.windowBytes, signal)
+      await retryReturned()
+      const records = await next()
+      if (records === null) continue
       const window = await patiently(() => openWindow(records, codecs.alerts, id => laneOf(id, deps.lanes) === lane))
       while (!(await stretch(() => advance(window))));
     }
+  }
+
+  /** Null: something else is to be done first. */
+  async function next(): Promise<readonly LogRecord[] | null> {
+    const woken = idle.signal
+    try {
+      return await queue.take(deps.limits.windowRecords, deps.limits.windowBytes, AbortSignal.any([signal, woken]))
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!woken.aborted) throw error
+      idle = new AbortController()
+      return null
+    }
+  }
+
+  async function retryReturned(): Promise<void> {
+    if (returned.size === 0) return
+    const tenantIds = new Set(returned)
+    const count = await stretch(() => patiently(() => retryParkedOf(tenantIds, { ...deps, lane, ledger })))
+    for (const tenantId of tenantIds) returned.delete(tenantId)
+    if (count > 0) log.info('parked records are sent again: their tenant is there now', { lane, records: count })
   }
 
   /** Effects happen in here only, so that a rejoin can wait for them. */
@@ -148,7 +190,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   /** True when the window is settled. */
   async function advance(window: Window): Promise<boolean> {
     for (;;) {
-      const round = nextRound(window, ledger, tenants)
+      const round = nextRound(window, ledger, tenants, clock.now())
       if (round.items.length === 0) break
       const ended = await deps.forward(round.items, (at, fate) => note(window, round, at, fate), {
         halt: halt.signal,
@@ -248,6 +290,10 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   return {
     ledger,
     table: (topic, record) => intake.take(topic, record),
+    lost(from, to) {
+      ledger.addLost(from, to)
+      dirty.tenants.add(LANE_ITSELF)
+    },
     live() {
       work().catch((error: unknown) => {
         if (signal.aborted) return

@@ -73,11 +73,25 @@ export class LedgerTable {
   }
 
   delete(key: Digest): void {
-    const slot = this.#find(key)
-    if (this.#days[slot] === 0) return
-    const gone = slot
-    // open addressing has no holes: rebuild without the slot (deletions are rare)
-    this.#rebuild(other => other !== gone, this.#slots)
+    let hole = this.#find(key)
+    if (this.#days[hole] === 0) return
+    // open addressing has no holes: what was pushed past this slot moves back into it
+    for (let slot = this.#after(hole); this.#days[slot] !== 0; slot = this.#after(slot)) {
+      const home = (this.#keys[slot * 4] ?? 0) % this.#slots
+      const mayMove = hole <= slot ? home <= hole || home > slot : home <= hole && home > slot
+      if (!mayMove) continue
+      this.#keys.copyWithin(hole * 4, slot * 4, slot * 4 + 4)
+      this.#marks.copyWithin(hole * 4, slot * 4, slot * 4 + 4)
+      this.#offsets[hole] = this.#offsets[slot] ?? 0
+      this.#days[hole] = this.#days[slot] ?? 0
+      hole = slot
+    }
+    this.#days[hole] = 0
+    this.#count--
+  }
+
+  #after(slot: number): number {
+    return slot + 1 === this.#slots ? 0 : slot + 1
   }
 
   /** Forgets what is older than `day`; returns how many went. */

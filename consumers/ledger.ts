@@ -25,6 +25,18 @@ export type Relation =
 export type TotalsDelta = Readonly<Record<'delivered' | 'duplicate' | 'stale' | 'parked', number>>
 
 const DAY_MS = 86_400_000
+/** Stands for the lane as a whole where a tenant id would stand. */
+export const LANE_ITSELF = ''
+const NO_TOTALS: Totals = {
+  upTo: 0,
+  seen: 0,
+  delivered: 0,
+  duplicate: 0,
+  stale: 0,
+  parked: 0,
+  lost: 0,
+  lastDeliveredAt: null,
+}
 
 /**
  * One lane's memory of fates, rebuilt from the deliveries topic. It may run ahead of the topic while a window is being
@@ -35,6 +47,8 @@ export class Ledger {
   /** Few: parking has a budget. */
   readonly #parked = new Map<string, TableMark>()
   readonly #totals = new Map<string, Totals>()
+  /** How often a tenant was removed while the lane was here: what was delivered before counts no more. */
+  readonly #removals = new Map<string, number>()
 
   get entries(): number {
     return this.#delivered.count
@@ -52,7 +66,7 @@ export class Ledger {
       return
     }
     const key = alertKey(delivery.tenantId, delivery.alertId)
-    const digest = digestOf(key)
+    const digest = this.#digestOf(key)
     const delivered = delivery.delivered && tableMark(delivery.delivered)
     if (delivered) {
       const known = this.#delivered.get(digest)
@@ -63,8 +77,31 @@ export class Ledger {
     else this.#parked.delete(key)
   }
 
+  /** A tombstone of the deliveries topic. */
+  forget(key: string): void {
+    this.#delivered.delete(this.#digestOf(key))
+    this.#parked.delete(key)
+  }
+
+  /** The tenant was removed: if it comes back it begins anew. Its totals stay. */
+  forgetTenant(tenantId: string): void {
+    this.#removals.set(tenantId, (this.#removals.get(tenantId) ?? 0) + 1)
+    this.forgetParked(tenantId)
+  }
+
+  /** What was parked of a tenant is no reason any more to drop the same again. */
+  forgetParked(tenantId: string): void {
+    const prefix = alertKey(tenantId, '')
+    for (const key of this.#parked.keys()) if (key.startsWith(prefix)) this.#parked.delete(key)
+  }
+
+  /** Tenants of which something is parked. */
+  tenantsWithParked(): ReadonlySet<string> {
+    return new Set([...this.#parked.keys()].map(key => key.slice(0, key.indexOf('/'))))
+  }
+
   relationToDelivered(key: string, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
-    return relation(this.#delivered.get(digestOf(key)), version, contentHash, offset)
+    return relation(this.#delivered.get(this.#digestOf(key)), version, contentHash, offset)
   }
 
   relationToParked(key: string, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
@@ -72,7 +109,7 @@ export class Ledger {
   }
 
   markDelivered(key: string, mark: Mark): void {
-    this.#delivered.set(digestOf(key), toTable(mark))
+    this.#delivered.set(this.#digestOf(key), toTable(mark))
     const parked = this.#parked.get(key)
     if (parked && compareVersions(parked.version, mark.version) <= 0) this.#parked.delete(key)
   }
@@ -84,7 +121,7 @@ export class Ledger {
   /** The ledger record of an alert, as it stands now. */
   delivery(tenantId: string, alertId: string): Delivery {
     const key = alertKey(tenantId, alertId)
-    const delivered = this.#delivered.get(digestOf(key))
+    const delivered = this.#delivered.get(this.#digestOf(key))
     const parked = this.#parked.get(key) ?? null
     return {
       tenantId,
@@ -110,8 +147,18 @@ export class Ledger {
       duplicate: (now?.duplicate ?? 0) + delta.duplicate,
       stale: (now?.stale ?? 0) + delta.stale,
       parked: (now?.parked ?? 0) + delta.parked,
+      lost: now?.lost ?? 0,
       lastDeliveredAt: delta.delivered > 0 ? nowMs : (now?.lastDeliveredAt ?? null),
     })
+  }
+
+  /** Records of the lane that were deleted before they were read; counted for the lane, whose tenant id is empty. */
+  addLost(from: number, upTo: number): void {
+    const now = this.#totals.get(LANE_ITSELF)
+    const count = Math.max(0, upTo - Math.max(from, now?.upTo ?? 0))
+    if (count === 0) return
+    const lost = (now?.lost ?? 0) + count
+    this.#totals.set(LANE_ITSELF, { ...NO_TOTALS, upTo, lost })
   }
 
   totals(tenantId: string): Delivery | null {
@@ -121,6 +168,12 @@ export class Ledger {
 
   tenants(): readonly string[] {
     return [...this.#totals.keys()]
+  }
+
+  #digestOf(key: string): Digest {
+    if (this.#removals.size === 0) return digestOf(key)
+    const removals = this.#removals.get(key.slice(0, key.indexOf('/'))) ?? 0
+    return digestOf(removals === 0 ? key : `${key}\0${removals}`)
   }
 
   /** Forgets alerts whose last delivery is older than the topic keeps them. */

@@ -59,6 +59,7 @@ try {
     topics,
     codecs,
     publisher: worker.publisher,
+    reader: worker.reader,
     forward,
     clock,
     random: systemRandom,

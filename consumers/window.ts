@@ -51,7 +51,7 @@ export async function openWindow(
  * Decides all that can be decided without the engine and returns what must be forwarded next; empty when every record
  * has its fate. The order of an alert's revisions is kept: a later one waits for the round after.
  */
-export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirectory): Round {
+export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirectory, nowMs: number): Round {
   const items: EngineItem[] = []
   const indexes: number[] = []
   const busy = new Set<string>()
@@ -72,7 +72,7 @@ export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirecto
         window.fates[index] = verdict.as === 'parked' ? { kind: 'parked-before' } : { kind: 'delivered', again: true }
         break
       case 'forward': {
-        const tenant = tenants.enrich(arrival.alert.tenantId)
+        const tenant = tenants.enrich(arrival.alert.tenantId, nowMs)
         if (tenant.kind === 'park') {
           window.fates[index] = tenant
           break

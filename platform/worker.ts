@@ -14,6 +14,8 @@ import { kafkaClient } from './kafka/client.ts'
 import type { Admin, KafkaClient, SASLOptions } from './kafka/kafkajs.ts'
 import type { Publisher } from './kafka/producer.ts'
 import { openPublisher } from './kafka/producer.ts'
+import type { LogReader } from './kafka/reader.ts'
+import { openReader } from './kafka/reader.ts'
 import type { WantedTopic } from './kafka/topics.ts'
 import { diffTopics } from './kafka/topics.ts'
 import type { Log } from './log.ts'
@@ -36,6 +38,8 @@ export interface Worker<R extends 'poller' | 'forwarder'> {
   /** Partitions of every topic keyed by tenant. */
   readonly lanes: number
   readonly publisher: Publisher
+  /** Reads ranges outside of any group; connected when it is first asked for. Rejects with a TransientError. */
+  reader(): Promise<LogReader>
   /** A client of its own for a consumer group. */
   kafka(): KafkaClient
   topic(name: TopicName): string
@@ -77,10 +81,30 @@ export async function openWorker<R extends 'poller' | 'forwarder'>(role: R): Pro
     const registry = registryLookup(registryAccess(common), systemClock)
     const publisher = await patiently(() => publish(kafka(), metrics), log, shutdown.signal)
     releasers.unshift({ name: 'kafka producer', release: () => publisher.close() })
+    let reader: Promise<LogReader> | undefined
+    const openedReader = async (): Promise<LogReader> => {
+      reader ??= openReader(kafka())
+      try {
+        return await reader
+      } catch (error) {
+        reader = undefined
+        throw new TransientError('Kafka cannot be read', { cause: error })
+      }
+    }
+    releasers.unshift({
+      name: 'kafka reader',
+      release: async () => {
+        await reader?.then(
+          opened => opened.close(),
+          () => {},
+        )
+      },
+    })
     return {
       settings,
       log,
       metrics,
+      reader: openedReader,
       clock: systemClock,
       shutdown,
       lanes,

@@ -466,6 +466,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
 
   return {
     table: (topic, record) => intake.take(topic, record),
+    lost: () => {}, // pollers read tables only
     live: () => void begin(),
     // a turn that is cut is repeated by the next owner: its overlap covers it
     quiesce: async () => {},

@@ -158,11 +158,13 @@ export interface Totals {
   readonly stale: number
   /** Set aside with a reason. */
   readonly parked: number
+  /** Only of the lane (empty tenant id): records that were deleted from the log before they were read. */
+  readonly lost: number
   /** When the engine last accepted an alert of the tenant, ms since the epoch. */
   readonly lastDeliveredAt: null | number
 }
 
-/** The ledger. Topic deliveries, compacted and expiring. Key tenantId/alertId: what the engine has of that alert. Key tenantId/ (empty alert id): the running totals of the tenant. Written by the forwarder that owns the lane, after the engine's answer. */
+/** The ledger. Topic deliveries, compacted and expiring. Key tenantId/alertId: what the engine has of that alert. Key tenantId/ (empty alert id): the running totals of the tenant. Key /: what the lane lost. Written by the forwarder that owns the lane, after the engine's answer. */
 export interface Delivery {
   /** Entra tenant id. */
   readonly tenantId: string

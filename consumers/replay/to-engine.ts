@@ -57,7 +57,7 @@ export function toEngine(
     words: 'the engine',
     async write(chosen) {
       for (const one of chosen) {
-        const tenant = deps.tenants.enrich(one.alert.tenantId)
+        const tenant = deps.tenants.enrich(one.alert.tenantId, deps.clock.now())
         if (tenant.kind === 'park') {
           deps.onRefused(one, tenant.detail)
           continue

@@ -22,6 +22,8 @@ import { RecordQueue } from './queue.ts'
 export interface Lane {
   /** A record of a table topic, in offset order: first the whole table, then what is appended to followed tables. */
   table(topic: string, record: LogRecord): void
+  /** Stream records of [from, to) were deleted before they were read; nobody will see them. */
+  lost(from: number, to: number): void
   /** Everything that the tables held when the lane was opened has been given. Work may begin. */
   live(): void
   /**
@@ -326,7 +328,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
       const { low, high } = offsets.of(stream, lane)
       const committed = offsets.committed(lane)
       const from = committed === null || committed > high ? low : Math.max(committed, low)
-      if (committed !== null && committed < low) observe.lostToRetention(lane, committed, low)
+      if (committed !== null && committed < low) lose(held, committed, low)
       if (committed !== null && committed > high) {
         log.error('the group is ahead of the log: the topic was made anew, its lane is read from the start', { lane })
       }
@@ -348,7 +350,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     const from = held.positions.get(topic) ?? 0
     if (Number(batch.highWatermark) < from) return reopen(held, `${topic} ends before ${from}, it was made anew`)
     const first = Number(batch.firstOffset() ?? from)
-    if (topic === stream && first > from) observe.lostToRetention(partition, from, first)
+    if (topic === stream && first > from) lose(held, from, first)
     const records: LogRecord[] = []
     for (const message of messages) {
       const offset = Number(message.offset)
@@ -369,6 +371,11 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     for (const record of records) held.app.table(topic, record)
     held.restoredRecords += held.phase === 'restoring' ? records.length : 0
     moveTo(topic, partition, next)
+  }
+
+  function lose(held: Held, from: number, to: number): void {
+    observe.lostToRetention(held.lane, from, to)
+    held.app.lost(from, to)
   }
 
   function moveTo(topic: string, partition: number, next: number): void {

@@ -98,6 +98,7 @@ export function recordingLane(
         note('table', { topic, offset: record.offset })
         recorded.tables.push({ topic, offset: record.offset })
       },
+      lost() {}, // the group's observer writes it down
       live() {
         note('live')
         recorded.live = true

@@ -31,6 +31,7 @@ export interface Pipeline extends AsyncDisposable {
   readonly graph: GraphSim
   readonly engine: EngineSim
   readonly prefix: string
+  readonly tenantsFile: string
   readonly env: NodeJS.ProcessEnv
   socos(...args: string[]): Promise<{ code: number | null; out: string; err: string }>
   socosWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number | null; out: string; err: string }>
@@ -113,6 +114,7 @@ export async function startPipeline(options: {
     graph,
     engine,
     prefix,
+    tenantsFile,
     env,
     socos: (...args) => run(['cli/socos.ts', ...args], env),
     socosWith: (extra, ...args) => run(['cli/socos.ts', ...args], { ...env, ...extra }),

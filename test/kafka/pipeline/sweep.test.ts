@@ -128,6 +128,10 @@ test('a sweep finds and repairs what was deleted from the log, shown late by Gra
     expect(Date.parse(provenUpTo ?? '')).toBeGreaterThan(Date.parse(two.version ?? ''))
   }
   expect(status.get(late.tenantId)?.foundLate).toBe(1)
+  // every record that was ever written has a fate, or is known to be lost
+  const { out } = await pipeline.socos('status', '-o', 'json')
+  const lane = laneOf(deleted.tenantId, LANES)
+  expect(JSON.parse(out)).toMatchObject({ lost: [{ lane, records: 1 }], unaccounted: [] })
   for (const counters of Object.values(graph.ledger.tenants))
     expect(counters).toMatchObject({ nonGetRequests: 0, overLimit: 0 })
 })
