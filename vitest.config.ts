@@ -11,7 +11,8 @@ export default defineConfig({
           globalSetup: ['test/kafka/stack.ts'],
           testTimeout: 240_000,
           hookTimeout: 240_000,
-          fileParallelism: false,
+          // they mostly wait: for polls, sessions and pauses
+          maxWorkers: 4,
         },
       },
     ],

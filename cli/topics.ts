@@ -1,3 +1,4 @@
+import { systemClock, systemRandom } from '../platform/clock.ts'
 import type { TopicDifference } from '../platform/kafka/topics.ts'
 import { applyTopics, diffTopics } from '../platform/kafka/topics.ts'
 import { laneCount, wantedTopics } from '../platform/worker.ts'
@@ -10,7 +11,10 @@ import { EXIT } from './io.ts'
 export function applyTopicTable(io: Io): Promise<number> {
   return withConnection(io, ['kafkaBrokers'], async connection => {
     const lanes = await intendedLanes(connection)
-    const { changed, left } = await applyTopics(await connection.admin(), wantedTopics(connection.topic, lanes))
+    const { changed, left } = await applyTopics(await connection.admin(), wantedTopics(connection.topic, lanes), {
+      clock: systemClock,
+      random: systemRandom,
+    })
     for (const { topic, what } of changed) {
       io.out(what === 'does not exist' ? `created ${topic}\n` : `changed ${topic}: ${what}\n`)
     }

@@ -1,3 +1,5 @@
+import type { Clock, Random } from '../clock.ts'
+import { retry, TransientError } from '../retry.ts'
 import type { Admin } from './kafkajs.ts'
 
 /** A topic as it should be. */
@@ -59,10 +61,15 @@ export async function diffTopics(admin: Admin, wanted: readonly WantedTopic[]): 
   return differences
 }
 
+/** Not every broker has heard of a topic that was just made. */
+const NOT_YET_KNOWN: ReadonlySet<string> = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'])
+const SETTLING = { attempts: 30, firstMs: 100, maxMs: 1_000 }
+
 /** Creates what is missing and sets what differs; returns what it could not mend. Idempotent. */
 export async function applyTopics(
   admin: Admin,
   wanted: readonly WantedTopic[],
+  deps: { readonly clock: Clock; readonly random: Random },
 ): Promise<{ readonly changed: readonly TopicDifference[]; readonly left: readonly TopicDifference[] }> {
   const before = await diffTopics(admin, wanted)
   const missing = new Set(before.filter(({ what }) => what === 'does not exist').map(({ topic }) => topic))
@@ -95,8 +102,18 @@ export async function applyTopics(
     )
     await admin.alterConfigs({ validateOnly: false, resources })
   }
-  const left = await diffTopics(admin, wanted)
+  const left = await retry(() => diffSettling(admin, wanted), SETTLING, deps)
   return { changed: before.filter(diff => !left.some(rest => sameDifference(rest, diff))), left }
+}
+
+async function diffSettling(admin: Admin, wanted: readonly WantedTopic[]): Promise<readonly TopicDifference[]> {
+  try {
+    return await diffTopics(admin, wanted)
+  } catch (error) {
+    const type = typeof error === 'object' && error !== null && 'type' in error ? String(error.type) : ''
+    if (!NOT_YET_KNOWN.has(type)) throw error
+    throw new TransientError('the new topics are not known everywhere yet', { cause: error })
+  }
 }
 
 async function ownSettings(admin: Admin, topic: string): Promise<Record<string, string>> {

@@ -1,13 +1,13 @@
 /** A lane group with topics of its own on the cluster, and members of it that keep one journal. */
 import { randomBytes } from 'node:crypto'
 import { expect, inject } from 'vitest'
-import { systemClock } from '../../platform/clock.ts'
 import { kafkaClient } from '../../platform/kafka/client.ts'
 import type { Admin, KafkaClient } from '../../platform/kafka/kafkajs.ts'
 import type { LaneGroup, LaneGroupOptions } from '../../platform/kafka/lanes.ts'
 import { joinLanes } from '../../platform/kafka/lanes.ts'
 import type { OutRecord, Publisher } from '../../platform/kafka/producer.ts'
 import { openPublisher } from '../../platform/kafka/producer.ts'
+import { systemClock, systemRandom } from '../../platform/clock.ts'
 import { applyTopics } from '../../platform/kafka/topics.ts'
 import type { Entry, Journal, LaneBehaviour, RecordedLane, Topics } from './lanes-recording.ts'
 import { arrayLog, brokerAccess, recordingLane, silentLog } from './lanes-recording.ts'
@@ -72,11 +72,13 @@ export async function laneGround(options: {
   const kafka = kafkaClient(brokerAccess(brokers), silentLog())
   const admin = kafka.admin()
   await admin.connect()
-  await applyTopics(admin, [
+  const compact = { 'cleanup.policy': 'compact' }
+  const wanted = [
     { topic: topics.stream, partitions: lanes, config: options.config?.stream ?? {} },
-    { topic: topics.follow, partitions: lanes, config: options.config?.follow ?? { 'cleanup.policy': 'compact' } },
-    { topic: topics.freeze, partitions: lanes, config: options.config?.freeze ?? { 'cleanup.policy': 'compact' } },
-  ])
+    { topic: topics.follow, partitions: lanes, config: options.config?.follow ?? compact },
+    { topic: topics.freeze, partitions: lanes, config: options.config?.freeze ?? compact },
+  ]
+  await applyTopics(admin, wanted, { clock: systemClock, random: systemRandom })
   const publisher = await openPublisher(kafka)
   const journal: Journal = []
   const members: Member[] = []
