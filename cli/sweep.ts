@@ -6,6 +6,7 @@ import { systemClock, systemRandom } from '../platform/clock.ts'
 import { createBudget } from '../producers/graph/budget.ts'
 import type { Graph } from '../producers/graph/client.ts'
 import { createGraph } from '../producers/graph/client.ts'
+import type { Trouble } from '../producers/graph/problems.ts'
 import type { KnownDeps } from '../producers/known.ts'
 import { openKnown } from '../producers/known.ts'
 import { accessOf } from '../producers/lane.ts'
@@ -157,7 +158,7 @@ async function sweepTenant(tenant: Tenant, site: Site): Promise<SweepRow> {
   const receipt = checkpoints.get(sweepReceiptKey(tenant.tenantId))?.sweep ?? null
   const time = await graph.now(access, signal)
   if (time.kind !== 'time') {
-    return failed({ from: '', to: '' }, time.kind === 'needs-attention' ? time.problem.words : time.detail)
+    return failed({ from: '', to: '' }, wordsOf(time))
   }
   const nowMs = systemClock.now()
   const { window, openFrom, provableTo } = windowOf(tenant, time.epochMs, site)
@@ -202,8 +203,7 @@ async function sweepTenant(tenant: Tenant, site: Site): Promise<SweepRow> {
         ),
     })
     if (end.kind === 'trouble') {
-      const { trouble } = end
-      return failed(slice, trouble.kind === 'needs-attention' ? trouble.problem.words : trouble.detail)
+      return failed(slice, wordsOf(end.trouble))
     }
     whole = whole === null ? end : joined(whole, end)
   }
@@ -223,6 +223,10 @@ async function sweepTenant(tenant: Tenant, site: Site): Promise<SweepRow> {
     provenUpTo: proven?.to ?? null,
     problem: null,
   }
+}
+
+function wordsOf(trouble: Trouble): string {
+  return trouble.kind === 'needs-attention' ? `${trouble.problem.words} [${trouble.problem.code}]` : trouble.detail
 }
 
 /** Never past what the pollers have polled: what is newer is theirs to bring. A tenant that nobody polls is swept up to now. */

@@ -97,8 +97,8 @@ async function demo(screen: Screen): Promise<number> {
     const good = await perform({ stage, crew, screen, signal })
     if (!plan.keep) return good ? 0 : await blame(stage, say)
     mourn = (worker, how) => say(`${worker.name} ended (${how}); the others take its lanes over`)
-    const { settings, settingsFile, intended } = stage
-    say(`\n${guideOf({ settings, settingsFile, intended, workers: crew.workers })}`)
+    const { settings, settingsFile, intended, healthy } = stage
+    say(`\n${guideOf({ settings, settingsFile, intended, healthy, workers: crew.workers })}`)
     if (!stopping.signal.aborted) await once(stopping.signal, 'abort')
     return good ? 0 : await blame(stage, say)
   } catch (error) {

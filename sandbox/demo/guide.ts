@@ -7,10 +7,12 @@ export interface Running {
   readonly settingsFile: string
   readonly workers: readonly Worker[]
   readonly intended: readonly Intended[]
+  /** A tenant without trouble. */
+  readonly healthy: string
 }
 
 /** What `--keep` leaves behind, and what to try with it. */
-export function guideOf({ settings, settingsFile, workers, intended }: Running): string {
+export function guideOf({ settings, settingsFile, workers, intended, healthy }: Running): string {
   const places: readonly (readonly [string, string | undefined])[] = [
     ['Kafka', settings['KAFKA_BROKERS']],
     ['schema registry', settings['SCHEMA_REGISTRY_URL']],
@@ -28,6 +30,12 @@ export function guideOf({ settings, settingsFile, workers, intended }: Running):
     'To try in another terminal, in this folder:',
     `  . ${shellQuote(settingsFile)}`,
     '  npx socos status',
+    '  # everything of one tenant of the last hour, as NDJSON; then into the engine again, marked (docs/investigations.md)',
+    `  npx socos replay --tenant ${healthy} --since 1h --reason "to try it" --yes > replay.ndjson`,
+    `  npx socos replay --tenant ${healthy} --since 1h --reason "to try it" --to engine --yes`,
+    '  # is it complete? what is stuck?',
+    `  npx socos sweep --tenant ${healthy}`,
+    '  npx socos parked list',
     '  # the load goes on',
     post('GRAPH_SANDBOX_URL/_sim/load', { running: true }),
     '  # the customer consents: its alerts arrive within a minute',

@@ -22,6 +22,8 @@ export interface Stage {
   readonly graph: GraphSim
   readonly engine: EngineSim
   readonly intended: readonly Intended[]
+  /** A tenant without trouble. */
+  readonly healthy: string
   /** Logs, secrets and pid files; deleted with the stage. */
   readonly folder: string
   readonly settings: Readonly<Record<string, string>>
@@ -65,7 +67,9 @@ export async function openStage(request: StageRequest, undo: AsyncDisposableStac
   await socos(['tenants', 'apply', tenantsFile], env, signal)
   say(`${plan.tenants} tenants are applied, ${plan.backlog} alerts of the past in each`)
   const { graph, engine } = site
-  return { stack, graph, engine, intended: intendTroubles(graph.tenants), folder, settings, settingsFile, env }
+  const intended = intendTroubles(graph.tenants)
+  const healthy = graph.tenants[0]?.tenantId ?? ''
+  return { stack, graph, engine, intended, healthy, folder, settings, settingsFile, env }
 }
 
 async function openSimulators(

@@ -198,7 +198,10 @@ test('every tenant is swept once a day at a time of its own, and a new one waits
   const limits = { everyMs, windowMs: everyMs }
   const hours = new Map<number, number>()
   for (let n = 0; n < 200; n++) {
-    const tenant = { tenantId: `${String(n).padStart(8, '0')}${TENANT.slice(8)}`, changedAt: 10 * everyMs - 1 } as Tenant
+    const tenant = {
+      tenantId: `${String(n).padStart(8, '0')}${TENANT.slice(8)}`,
+      changedAt: 10 * everyMs - 1,
+    } as Tenant
     let sweptAt = 0
     const sweeps: number[] = []
     for (let nowMs = 10 * everyMs; nowMs < 14 * everyMs; nowMs += 600_000) {
@@ -207,7 +210,7 @@ test('every tenant is swept once a day at a time of its own, and a new one waits
       sweptAt = nowMs
       sweeps.push(nowMs)
     }
-    expect(sweeps).toHaveLength(4)
+    expect([3, 4]).toContain(sweeps.length) // three when its time is the last ten minutes of the day
     for (const [index, nowMs] of sweeps.entries()) expect(nowMs).toBe((sweeps[0] ?? 0) + index * everyMs)
     const hour = Math.floor(((sweeps[0] ?? 0) % everyMs) / 3_600_000)
     hours.set(hour, (hours.get(hour) ?? 0) + 1)
