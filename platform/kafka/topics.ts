@@ -19,6 +19,7 @@ export interface TopicDifference {
 }
 
 const CONFIG_TYPE_TOPIC = 2
+const MISSING = 'does not exist'
 /** A worker on a wrong policy loses state or history; the other settings only cost. */
 const FATAL_CONFIG: ReadonlySet<string> = new Set(['cleanup.policy'])
 
@@ -28,7 +29,7 @@ export async function diffTopics(admin: Admin, wanted: readonly WantedTopic[]): 
   const present = wanted.filter(({ topic }) => existing.has(topic))
   const differences: TopicDifference[] = wanted
     .filter(({ topic }) => !existing.has(topic))
-    .map(({ topic }) => ({ topic, what: 'does not exist', fatal: true, mendable: true }))
+    .map(({ topic }) => ({ topic, what: MISSING, fatal: true, mendable: true }))
   if (present.length === 0) return differences
 
   const metadata = await admin.fetchTopicMetadata({ topics: present.map(({ topic }) => topic) })
@@ -72,11 +73,11 @@ export async function applyTopics(
   deps: { readonly clock: Clock; readonly random: Random },
 ): Promise<{ readonly changed: readonly TopicDifference[]; readonly left: readonly TopicDifference[] }> {
   const before = await diffTopics(admin, wanted)
-  const missing = new Set(before.filter(({ what }) => what === 'does not exist').map(({ topic }) => topic))
+  const missing = new Set(before.filter(({ what }) => what === MISSING).map(({ topic }) => topic))
   const create = wanted.filter(({ topic }) => missing.has(topic))
   if (create.length > 0) {
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false, // the client's own waiting gives up too early; see diffSettled
       topics: create.map(({ topic, partitions, config }) => ({
         topic,
         numPartitions: partitions,
@@ -102,13 +103,21 @@ export async function applyTopics(
     )
     await admin.alterConfigs({ validateOnly: false, resources })
   }
-  const left = await retry(() => diffSettling(admin, wanted), SETTLING, deps)
+  const left = await retry(() => diffSettled(admin, wanted, missing), SETTLING, deps)
   return { changed: before.filter(diff => !left.some(rest => sameDifference(rest, diff))), left }
 }
 
-async function diffSettling(admin: Admin, wanted: readonly WantedTopic[]): Promise<readonly TopicDifference[]> {
+/** What differs once every broker that is asked knows the topics that were just made. */
+async function diffSettled(
+  admin: Admin,
+  wanted: readonly WantedTopic[],
+  made: ReadonlySet<string>,
+): Promise<readonly TopicDifference[]> {
   try {
-    return await diffTopics(admin, wanted)
+    const differences = await diffTopics(admin, wanted)
+    const unseen = differences.some(({ topic, what }) => made.has(topic) && what === MISSING)
+    if (unseen) throw new TransientError('the new topics are not listed yet')
+    return differences
   } catch (error) {
     const type = typeof error === 'object' && error !== null && 'type' in error ? String(error.type) : ''
     if (!NOT_YET_KNOWN.has(type)) throw error

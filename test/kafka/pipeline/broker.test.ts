@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { ownStack } from '../own-stack.ts'
+import { expectEveryRecordAccountedFor } from './accounts.ts'
 import { startPipeline, sumOf, until } from './kit.ts'
 
 test('the broker goes away and comes back: workers stay, nothing is missing, nothing is stale', async () => {
@@ -34,4 +35,5 @@ test('the broker goes away and comes back: workers stay, nothing is missing, not
   expect(verdict).toMatchObject({ missingCount: 0, staleAfterNew: 0, unexpected: 0 })
   await until(async () => [...(await pipeline.status()).values()].every(row => row.counts.waiting === 0), 60_000)
   for (const row of (await pipeline.status()).values()) expect(sumOf(row)).toBe(row.counts.seen)
+  await expectEveryRecordAccountedFor(pipeline)
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { EngineFaultInput } from '../../../sandbox/engine/faults.ts'
+import { expectEveryRecordAccountedFor } from './accounts.ts'
 import { startPipeline, sumOf, until } from './kit.ts'
 
 const PASSING: readonly EngineFaultInput[] = [
@@ -49,4 +50,5 @@ test('the trouble of the engine is never the record’s: all is delivered, nothi
   expect(parked).toBeGreaterThanOrEqual(1)
   expect(parked).toBeLessThanOrEqual(revisions)
   expect(rows.reduce((sum, row) => sum + row.counts.parked, 0)).toBe(parked)
+  await expectEveryRecordAccountedFor(pipeline)
 })

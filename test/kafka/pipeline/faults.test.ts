@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { GraphFaultInput } from '../../../sandbox/graph/faults.ts'
+import { expectEveryRecordAccountedFor } from './accounts.ts'
 import { startPipeline, sumOf, until } from './kit.ts'
 
 const PASSING: readonly GraphFaultInput[] = [
@@ -67,6 +68,7 @@ test('200 tenants under every passing fault of Graph: nothing missing, nothing s
   const rows = [...(await pipeline.status()).values()]
   expect(rows).toHaveLength(200)
   for (const row of rows) expect(sumOf(row)).toBe(row.counts.seen)
+  await expectEveryRecordAccountedFor(pipeline)
   const delivered = rows.reduce((sum, row) => sum + row.counts.delivered, 0)
   expect(delivered).toBe(engine.ledger.items.filter(item => item.accepted).length)
 })

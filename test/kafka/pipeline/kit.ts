@@ -30,6 +30,7 @@ export interface WorkerProcess {
 export interface Pipeline extends AsyncDisposable {
   readonly graph: GraphSim
   readonly engine: EngineSim
+  readonly stack: { readonly brokers: readonly string[]; readonly registryUrl: string }
   readonly prefix: string
   readonly tenantsFile: string
   readonly env: NodeJS.ProcessEnv
@@ -113,6 +114,7 @@ export async function startPipeline(options: {
   const pipeline: Pipeline = {
     graph,
     engine,
+    stack,
     prefix,
     tenantsFile,
     env,

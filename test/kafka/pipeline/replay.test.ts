@@ -5,10 +5,9 @@ import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { expect, inject, test } from 'vitest'
-import { kafkaClient } from '../../../platform/kafka/client.ts'
+import { expect, test } from 'vitest'
 import { openReader } from '../../../platform/kafka/reader.ts'
-import { createLog } from '../../../platform/log.ts'
+import { testKafka } from './accounts.ts'
 import type { Pipeline } from './kit.ts'
 import { ROOT, startPipeline, until } from './kit.ts'
 
@@ -18,11 +17,6 @@ interface Line {
   readonly version: string
   readonly lane: number
   readonly offset: number
-}
-
-function testKafka() {
-  const access = { brokers: inject('stack').brokers, clientId: 'test', tls: null, sasl: null }
-  return kafkaClient(access, createLog({ level: 'error', service: 'test' }))
 }
 
 /** The alert's bytes are what stands between the head and the closing brace of its line. */
