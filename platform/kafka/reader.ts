@@ -100,12 +100,15 @@ export async function openReader(kafka: KafkaClient): Promise<LogReader> {
       await cluster.addTargetTopic(topic)
       let position = from
       let failures = 0
+      // the next fetch is under way while this one's records are worked on
+      let ahead: { readonly from: number; readonly fetched: Promise<Fetched> } | null = null
       while (position < to) {
         let fetched: Fetched
         try {
-          fetched = await fetchOnce(topic, partition, position)
+          fetched = await (ahead?.from === position ? ahead.fetched : fetchOnce(topic, partition, position))
           failures = 0
         } catch (error) {
+          ahead = null
           if (isOutOfRange(error)) {
             const first = await start(topic, partition)
             if (first <= position) return // beyond the end: nothing there
@@ -130,10 +133,13 @@ export async function openReader(kafka: KafkaClient): Promise<LogReader> {
           if (message.isControlRecord || offset >= to) continue
           records.push({ offset, timestampMs: Number(message.timestamp), key: message.key, value: message.value })
         }
-        if (records.length > 0) yield records
         position = next
         // what was appended after the answer belongs to the next read
-        if (position >= Number(fetched.highWatermark)) return
+        const isEnd = position >= Math.min(to, Number(fetched.highWatermark))
+        ahead = isEnd ? null : { from: position, fetched: fetchOnce(topic, partition, position) }
+        ahead?.fetched.catch(() => {}) // heard above, or nobody wants it any more
+        if (records.length > 0) yield records
+        if (isEnd) return
       }
     },
     close: () => cluster.disconnect(),
