@@ -211,7 +211,8 @@ async function readOpen(connection: Connection, io: Io, filter: ParkedFilter, al
   if (all || sorted.length === 0) return sorted
   const settled = await settledCoordinates(connection, io)
   const keys = new Set(sorted.map(({ row }) => `${row.tenantId}/${row.alertId}`))
-  const ledger = await readTable<Delivery>(connection, 'deliveries', io.say, key => keys.has(key))
+  const lanes = new Set(sorted.map(({ row }) => row.lane))
+  const ledger = await readTable<Delivery>(connection, 'deliveries', io.say, key => keys.has(key), lanes)
   return sorted.filter(({ row }) => {
     if (settled.has(row.id)) return false
     const delivered = ledger.get(`${row.tenantId}/${row.alertId}`)?.delivered

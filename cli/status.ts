@@ -1,15 +1,16 @@
 /** Longer than the rule: the row, how it is read and how it is shown belong together. */
 import { systemClock } from '../platform/clock.ts'
 import { laneOf } from '../platform/kafka/lane-of.ts'
-import { committedOffsets } from '../platform/kafka/offsets.ts'
 import { sweepReceiptKey } from '../producers/sweep.ts'
-import type { Checkpoint, Delivery, Tenant, Totals } from '../schemas/types.ts'
+import type { Checkpoint, Tenant, Totals } from '../schemas/types.ts'
+import type { Unaccounted } from './accounts.ts'
+import { countsOf, readAccounts, unaccountedOf } from './accounts.ts'
 import type { Connection } from './connect.ts'
 import { withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, printRows, Refusal } from './io.ts'
 import { parkedNow } from './parked.ts'
-import { readTable, scan } from './tables.ts'
+import { readTable } from './tables.ts'
 
 const STALE_MIN_MS = 300_000
 /** A tenant that was just applied is not yet polled. */
@@ -51,14 +52,6 @@ interface StatusRow {
   }
   /** seen = delivered + duplicate + stale + parked. */
   readonly balanced: boolean
-}
-
-/** A lane whose records on the log are not all accounted for. */
-interface Unaccounted {
-  readonly lane: number
-  /** Records ever written to the lane, and those with a fate or waiting. */
-  readonly written: number
-  readonly accounted: number
 }
 
 interface Status {
@@ -159,99 +152,38 @@ function print(io: Io, format: Format, status: Status): void {
 }
 
 async function readStatus(connection: Connection, io: Io): Promise<Status> {
-  // in this order: what is settled up to these offsets stands in the totals that are read next
-  const groupId = `${connection.settings.topicPrefix}forwarders`
-  const settled = await committedOffsets(await connection.admin(), groupId, connection.topic('alerts'))
-  const [tenants, checkpoints, ledger, parked] = await Promise.all([
+  const nowMs = systemClock.now()
+  const [tenants, checkpoints, parked, accounts] = await Promise.all([
     readTable<Tenant>(connection, 'tenants', io.say),
     readTable<Checkpoint>(connection, 'checkpoints', io.say),
-    readTable<Delivery>(connection, 'deliveries', io.say, isTotalsKey, (key, lane) => (key === '/' ? `/${lane}` : key)),
     parkedNow(connection, io),
+    readAccounts(connection, nowMs),
   ])
-  const totals = new Map(
-    [...ledger].flatMap(([key, { tenantId, totals }]) => (key.startsWith('/') ? [] : [[tenantId, totals]])),
-  )
-  const lost = new Map(
-    [...ledger].flatMap(([key, { totals }]) =>
-      key.startsWith('/') ? [[Number(key.slice(1)), totals?.lost ?? 0]] : [],
-    ),
-  )
-  const tail = await readTail(connection, settled, totals)
-  const nowMs = systemClock.now()
-  const ids = new Set([...tenants.keys(), ...totals.keys(), ...tail.waiting.keys()])
-  const rows = [...ids]
-    .map((id): StatusRow => {
-      const lane = laneOf(id, tail.ends.size)
-      const reasons = parked.get(id) ?? new Map<string, number>()
-      return {
-        ...rowOf(id, tenants.get(id), checkpoints.get(id), totals.get(id) ?? null, tail.waiting.get(id) ?? 0, nowMs),
-        provenUpTo: checkpoints.get(sweepReceiptKey(id))?.sweep?.to ?? null,
-        foundLate: checkpoints.get(sweepReceiptKey(id))?.sweep?.lateTotal ?? 0,
-        lane,
-        laneLag: tail.lag.get(lane) ?? 0,
-        parkedNow: [...reasons.values()].reduce((sum, count) => sum + count, 0),
-        parkedByReason: Object.fromEntries(reasons),
-      }
-    })
-    .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.tenantId < b.tenantId ? -1 : 1))
-  return { tenants: rows, ...lanesOf(rows, tail.ends, lost) }
-}
-
-/** Totals stand under `tenantId/`, alerts under `tenantId/alertId`. */
-function isTotalsKey(key: string): boolean {
-  return key.endsWith('/') && key.indexOf('/') === key.length - 1
-}
-
-interface Tail {
-  readonly waiting: ReadonlyMap<string, number>
-  readonly ends: ReadonlyMap<number, number>
-  readonly lag: ReadonlyMap<number, number>
-}
-
-/** Records behind the forwarders' offset that no totals count yet. */
-async function readTail(
-  connection: Connection,
-  settled: ReadonlyMap<number, number>,
-  totals: ReadonlyMap<string, Totals | null>,
-): Promise<Tail> {
-  const waiting = new Map<string, number>()
-  const offsets = await scan(
-    connection,
-    'alerts',
-    record => {
-      const key = record.key?.toString() ?? ''
-      const slash = key.indexOf('/')
-      const tenantId = slash < 0 ? key : key.slice(0, slash)
-      if (record.offset < (totals.get(tenantId)?.upTo ?? 0)) return
-      waiting.set(tenantId, (waiting.get(tenantId) ?? 0) + 1)
-    },
-    (lane, low) => Math.max(low, settled.get(lane) ?? 0),
-  )
-  const ends = new Map([...offsets].map(([lane, { high }]) => [lane, high]))
-  const lag = new Map(
-    [...offsets].map(([lane, { low, high }]) => [lane, Math.max(0, high - Math.max(low, settled.get(lane) ?? 0))]),
-  )
-  return { waiting, ends, lag }
-}
-
-/**
- * Offsets of a lane have no holes, so its end is the number of records ever written to it: each has a fate, waits, or was
- * deleted before it was forwarded, which the forwarders count. What is left over is a fault.
- */
-function lanesOf(
-  rows: readonly StatusRow[],
-  ends: ReadonlyMap<number, number>,
-  lost: ReadonlyMap<number, number>,
-): Pick<Status, 'lost' | 'unaccounted'> {
-  const byLane = new Map<number, number>()
-  for (const { lane, counts } of rows) byLane.set(lane, (byLane.get(lane) ?? 0) + counts.seen + counts.waiting)
-  const unaccounted = [...ends]
-    .map(([lane, written]) => ({ lane, written, accounted: (byLane.get(lane) ?? 0) + (lost.get(lane) ?? 0) }))
-    .filter(({ written, accounted }) => written !== accounted)
+  const counts = countsOf(accounts)
+  const rows = [...new Set([...tenants.keys(), ...counts.keys()])].map((id): StatusRow => {
+    const lane = laneOf(id, accounts.size)
+    const reasons = parked.get(id) ?? new Map<string, number>()
+    const proven = checkpoints.get(sweepReceiptKey(id))?.sweep
+    const { totals = null, waiting = 0 } = counts.get(id) ?? {}
+    return {
+      ...rowOf(id, tenants.get(id), checkpoints.get(id), totals, waiting, nowMs),
+      provenUpTo: proven?.to ?? null,
+      foundLate: proven?.lateTotal ?? 0,
+      lane,
+      laneLag: accounts.get(lane)?.lag ?? 0,
+      parkedNow: [...reasons.values()].reduce((sum, count) => sum + count, 0),
+      parkedByReason: Object.fromEntries(reasons),
+    }
+  })
   return {
-    lost: [...lost].map(([lane, records]) => ({ lane, records })).filter(({ records }) => records > 0),
-    unaccounted,
+    tenants: rows.toSorted((a, b) => order(a.name, b.name) || order(a.tenantId, b.tenantId)),
+    lost: [...accounts].map(([lane, { lost }]) => ({ lane, records: lost })).filter(({ records }) => records > 0),
+    unaccounted: unaccountedOf(accounts),
   }
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function rowOf(

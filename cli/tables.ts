@@ -36,28 +36,28 @@ export async function scan(
   return offsets
 }
 
-/** A compacted topic as the map it stands for; records that cannot be read are told and left out. */
+/** A compacted topic (or some of its lanes) as the map it stands for; records that cannot be read are told and left out. */
 export async function readTable<T>(
   connection: Connection,
   name: TopicName,
   say: (text: string) => void,
   wanted: (key: string) => boolean = () => true,
-  /** Where a key stands for something of its lane. */
-  keyOf: (key: string, lane: number) => string = key => key,
+  only?: ReadonlySet<number>,
 ): Promise<Map<string, T>> {
   if (!topicSpec(name).cleanup.includes('compact')) throw new Error(`${name} is not a table`)
   const codec: Codec<T> = await connection.codec<T>(name)
   const table = new Map<string, T>()
-  await scan(connection, name, async (record, lane) => {
+  const visit = async (record: LogRecord, lane: number): Promise<void> => {
     const key = record.key?.toString() ?? ''
     if (!wanted(key)) return
     if (record.value === null) {
-      table.delete(keyOf(key, lane))
+      table.delete(key)
       return
     }
     const decoded = await decodeLearning(codec, record.value)
-    if (decoded.kind === 'value') table.set(keyOf(key, lane), decoded.value)
+    if (decoded.kind === 'value') table.set(key, decoded.value)
     else say(`${connection.topic(name)}[${lane}] offset ${record.offset} cannot be read: ${decoded.detail}\n`)
-  })
+  }
+  await scan(connection, name, visit, (_, low) => low, only)
   return table
 }

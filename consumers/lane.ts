@@ -75,8 +75,8 @@ const BACKOFF = { firstMs: 200, maxMs: 10_000 }
 const OVER_BUDGET_RETRY_MS = 30_000
 const LEASE_CHECK_MS = 250
 const LEDGER_KEPT_MS = 35 * 86_400_000
-/** Totals of a quiet tenant are written again before the topic forgets them. */
-const TOTALS_AGE_MS = 7 * 86_400_000
+/** Totals of a quiet tenant are written again, so that whoever wants them needs to read one day of the topic, not all. */
+const TOTALS_AGE_MS = 86_400_000
 const TOTALS_CHECK_MS = 3_600_000
 
 /** One lane's way from the queue to the engine: decode, dedupe, enrich, forward, settle, one window after the other. */
