@@ -122,7 +122,10 @@ export function retryParked(
       io.say(`PLAN, nothing is sent: ${retried.length} records; repeat with --yes\n`)
       return EXIT.ok
     }
-    if (retried.length === 0) return someFailed
+    if (retried.length === 0) {
+      io.say('nothing parked matches that can be sent again\n')
+      return filter.id && open.length === 0 ? EXIT.notFound : someFailed
+    }
     const audit = await openAudit(connection, {
       id: `p-${randomUUID()}`,
       operation: 'parked retry',

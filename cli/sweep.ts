@@ -24,7 +24,7 @@ import { eachOf, withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, printRows, Refusal } from './io.ts'
 import { readTable } from './tables.ts'
-import { readTime } from './times.ts'
+import { readSpan, readTime } from './times.ts'
 
 export interface SweepOptions {
   readonly tenant?: readonly string[]
@@ -71,8 +71,10 @@ const SINCE_DEFAULT = '72h'
  * something was repaired; 6 when windows are left that Graph does not give.
  */
 export function sweepTenants(io: Io, format: Format, options: SweepOptions): Promise<number> {
+  readSpan(options.since ?? SINCE_DEFAULT, options.until, systemClock.now())
   return withConnection(io, NEEDS, async connection => {
     const tenants = await chosenTenants(connection, io, options)
+    if (tenants.length === 0) io.say('there is no active tenant: see `socos tenants apply`\n')
     const stop = new AbortController()
     const onSignal = (): void => stop.abort(new Error('stopped'))
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal)

@@ -30,7 +30,7 @@ export function checkpointAfter(
 ): Checkpoint {
   const { end, progress, tenantId, source } = turn
   const sameSource = before?.source === source
-  const problem = problemOf(end)
+  const problem = problemOf(end, nowMs)
   const state = stateOf(end, progress)
   const continues = before?.problemSince !== null && before?.state === state
   return {
@@ -68,7 +68,7 @@ function stateOf(end: TurnEnd | UnderWay, progress: Progress | null): string {
   }
 }
 
-function problemOf(end: TurnEnd | UnderWay): string | null {
+function problemOf(end: TurnEnd | UnderWay, nowMs: number): string | null {
   switch (end.kind) {
     case 'under-way':
     case 'ok':
@@ -77,7 +77,8 @@ function problemOf(end: TurnEnd | UnderWay): string | null {
       return `No answer from ${end.providers.join(', ')}`
     case 'throttled':
     case 'unavailable':
-      return end.detail
+      if (end.retryAfterMs === null) return end.detail
+      return `${end.detail}; it asked to wait until ${new Date(nowMs + end.retryAfterMs).toISOString().slice(0, 19)}Z`
     case 'needs-attention':
       return `${end.problem.words} [${end.problem.code}]`
   }
