@@ -142,6 +142,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   async function work(): Promise<void> {
     await intake.settled()
     live = true
+    deps.observe.ledger(lane, ledger.entries, ledger.bytes)
     for (const tenantId of ledger.tenantsWithParked()) if (tenants.isActive(tenantId)) returned.add(tenantId)
     for (;;) {
       await upkeep()
