@@ -47,6 +47,7 @@ export async function decode(
   const alert = decoded.value
   const key = alertKey(alert.tenantId, alert.alertId)
   if (record.key?.toString() !== key) return unreadable('misplaced', 'the key names another alert than the content')
+  if (alert.alertId === '') return unreadable('misplaced', 'the record names no alert')
   if (!isOfThisLane(alert.tenantId)) return unreadable('misplaced', 'the tenant belongs to another lane')
   const version = packVersion(alert.version)
   if (version === null) return unreadable('no-version', `version ${alert.version.slice(0, 60)} is not an instant`)

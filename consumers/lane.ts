@@ -14,9 +14,9 @@ import { TenantDirectory } from './enrich.ts'
 import type { Forward, ItemFate } from './forward.ts'
 import { LANE_ITSELF, Ledger } from './ledger.ts'
 import { parkingBudget } from './park.ts'
-import type { Dirty, SettleDeps } from './settle.ts'
+import type { Dirty, ParkStep, SettleDeps } from './settle.ts'
 import { retryParkedOf } from './returning.ts'
-import { flushLedger, settle } from './settle.ts'
+import { flushLedger, park, settle } from './settle.ts'
 import type { Fate, Round, Window } from './window.ts'
 import { nextRound, openWindow } from './window.ts'
 
@@ -77,7 +77,7 @@ const LEASE_CHECK_MS = 250
 const LEDGER_KEPT_MS = 35 * 86_400_000
 /** Totals of a quiet tenant are written again, so that whoever wants them needs to read one day of the topic, not all. */
 const TOTALS_AGE_MS = 86_400_000
-const TOTALS_CHECK_MS = 3_600_000
+const UPKEEP_EVERY_MS = 3_600_000
 
 /** One lane's way from the queue to the engine: decode, dedupe, enrich, forward, settle, one window after the other. */
 export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): ForwarderLane {
@@ -156,14 +156,23 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
 
   /** Null: something else is to be done first. */
   async function next(): Promise<readonly LogRecord[] | null> {
-    const woken = idle.signal
+    const { windowRecords, windowBytes } = deps.limits
+    if (queue.count > 0) return queue.take(windowRecords, windowBytes, signal)
+    const woken = idle
+    const ended = new AbortController()
+    clock.sleep(UPKEEP_EVERY_MS, AbortSignal.any([signal, ended.signal])).then(
+      () => woken.abort(new Error('the upkeep is due')),
+      () => {}, // records came first, or the lane is gone
+    )
     try {
-      return await queue.take(deps.limits.windowRecords, deps.limits.windowBytes, AbortSignal.any([signal, woken]))
+      return await queue.take(windowRecords, windowBytes, AbortSignal.any([signal, woken.signal]))
     } catch (error) {
       signal.throwIfAborted()
-      if (!woken.aborted) throw error
+      if (!woken.signal.aborted) throw error
       idle = new AbortController()
       return null
+    } finally {
+      ended.abort()
     }
   }
 
@@ -192,37 +201,47 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   async function advance(window: Window): Promise<boolean> {
     for (;;) {
       const round = nextRound(window, ledger, tenants, clock.now())
-      if (round.items.length === 0) break
-      const ended = await deps.forward(round.items, (at, fate) => note(window, round, at, fate), {
-        halt: halt.signal,
-        abort: signal,
-        leased: () => context.leased(),
-      })
-      if (ended === 'stopped') {
+      if (round.items.length > 0) {
+        const ended = await deps.forward(round.items, (at, fate) => note(window, round, at, fate), {
+          halt: halt.signal,
+          abort: signal,
+          leased: () => context.leased(),
+        })
+        if (ended === 'done') continue
         // someone else may own the lane next: what the engine has must be known there
-        await patiently(() => flushLedger(settling))
+        if (context.leased()) await patiently(() => flushLedger(settling))
         return false
       }
+      const step = await patiently(() => park(window, settling, clock.now()))
+      switch (step.kind) {
+        case 'parked':
+          continue
+        case 'over-budget':
+          await stopped(step)
+          return false
+        case 'none': {
+          if (window.fates.includes(null)) continue // it was parked in a try that failed afterwards
+          const upTo = await patiently(() => settle(window, settling, clock.now()))
+          signal.throwIfAborted()
+          settledUpTo = upTo
+          deps.observe.settled(window.fates.filter(fate => fate !== null))
+          deps.observe.ledger(lane, ledger.entries, ledger.bytes)
+          deps.observe.stopped(lane, false)
+          return true
+        }
+      }
     }
-    const settlement = await patiently(() => settle(window, settling, clock.now()))
-    switch (settlement.kind) {
-      case 'settled':
-        settledUpTo = settlement.upTo
-        deps.observe.settled(window.fates.filter(fate => fate !== null))
-        deps.observe.ledger(lane, ledger.entries, ledger.bytes)
-        deps.observe.stopped(lane, false)
-        return true
-      case 'over-budget':
-        deps.observe.stopped(lane, true)
-        log.error('a lane stopped: too many of its records would be parked; mend the cause, it goes on by itself', {
-          lane,
-          parks: settlement.parks,
-          reasons: settlement.reasons.join(', '),
-        })
-        await patiently(() => flushLedger(settling))
-        await pause(OVER_BUDGET_RETRY_MS)
-        return false
-    }
+  }
+
+  async function stopped({ parks, reasons }: Extract<ParkStep, { kind: 'over-budget' }>): Promise<void> {
+    deps.observe.stopped(lane, true)
+    log.error('a lane stopped: too many of its records would be parked; mend the cause, it goes on by itself', {
+      lane,
+      parks,
+      reasons: reasons.join(', '),
+    })
+    await patiently(() => flushLedger(settling))
+    await pause(OVER_BUDGET_RETRY_MS)
   }
 
   function note(window: Window, round: Round, at: number, fate: ItemFate): void {
@@ -277,13 +296,14 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   async function upkeep(): Promise<void> {
     const nowMs = clock.now()
     if (nowMs < nextUpkeepMs) return
-    nextUpkeepMs = nowMs + TOTALS_CHECK_MS
+    nextUpkeepMs = nowMs + UPKEEP_EVERY_MS
     const gone = ledger.expire(nowMs - LEDGER_KEPT_MS)
     if (gone > 0) log.debug('ledger entries expired', { lane, entries: gone })
     for (const tenantId of ledger.tenants()) {
-      if (nowMs - (totalsAtMs.get(tenantId) ?? nowMs) < TOTALS_AGE_MS) continue
-      dirty.tenants.add(tenantId)
+      const writtenMs = totalsAtMs.get(tenantId)
+      if (writtenMs !== undefined && nowMs - writtenMs < TOTALS_AGE_MS) continue
       totalsAtMs.set(tenantId, nowMs)
+      if (writtenMs !== undefined) dirty.tenants.add(tenantId) // else they were counted since the last upkeep
     }
     if (dirty.tenants.size > 0) await stretch(() => patiently(() => flushLedger(settling)))
   }

@@ -25,7 +25,7 @@ export type Relation =
 export type TotalsDelta = Readonly<Record<'delivered' | 'duplicate' | 'stale' | 'parked', number>>
 
 const DAY_MS = 86_400_000
-/** Stands for the lane as a whole where a tenant id would stand. */
+/** Stands for the lane as a whole where a tenant id would stand; also records without any key count here. */
 export const LANE_ITSELF = ''
 const NO_TOTALS: Totals = {
   upTo: 0,
@@ -158,7 +158,7 @@ export class Ledger {
     const count = Math.max(0, upTo - Math.max(from, now?.upTo ?? 0))
     if (count === 0) return
     const lost = (now?.lost ?? 0) + count
-    this.#totals.set(LANE_ITSELF, { ...NO_TOTALS, upTo, lost })
+    this.#totals.set(LANE_ITSELF, { ...(now ?? NO_TOTALS), upTo, lost })
   }
 
   totals(tenantId: string): Delivery | null {

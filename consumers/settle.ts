@@ -7,7 +7,7 @@ import { alertKey } from './ledger.ts'
 import type { Parking, ParkingBudget } from './park.ts'
 import { parkedRecord } from './park.ts'
 import type { Fate, Window } from './window.ts'
-import { NO_VERSION, rawHash } from './window.ts'
+import { ledgerAlertId, NO_VERSION, rawHash } from './window.ts'
 
 export interface SettleDeps {
   readonly lane: number
@@ -26,8 +26,10 @@ export interface Dirty {
   readonly tenants: Set<string>
 }
 
-export type Settlement =
-  | { readonly kind: 'settled'; readonly upTo: number }
+export type ParkStep =
+  /** Nothing of the window waits to be parked. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'parked' }
   | { readonly kind: 'over-budget'; readonly parks: number; readonly reasons: readonly string[] }
 
 const PARKED_BATCH_BYTES_MAX = 4 * 1024 * 1024
@@ -36,14 +38,15 @@ const LEDGER_BATCH_RECORDS_MAX = 2_000
 const OUTSIDE_BUDGET: ReadonlySet<string> = new Set(['off-boarded'])
 
 /**
- * Turns the fates of a whole window into effects, in the order that loses nothing: parked records, then ledger and
- * totals in one batch, then (by the caller) the offset. Rejects with a TransientError; calling again goes on where it
- * failed, a parked record may then stand twice.
+ * Parks what is to be parked, and tells the ledger. Until then no later revision of such an alert is sent: past the budget
+ * the engine is asked about it again, and must not have a newer one by then. Rejects with a TransientError; calling again
+ * goes on where it failed, a parked record may then stand twice.
  */
-export async function settle(window: Window, deps: SettleDeps, nowMs: number): Promise<Settlement> {
+export async function park(window: Window, deps: SettleDeps, nowMs: number): Promise<ParkStep> {
   const parks = parkingsOf(window)
+  if (parks.length === 0) return { kind: 'none' }
   const budgeted = parks.filter(({ parking }) => !OUTSIDE_BUDGET.has(parking.reason))
-  if (!deps.budget.allows(budgeted.length, window.records.length - parks.length)) {
+  if (!deps.budget.allows(budgeted.length, notParked(window))) {
     for (const { index } of budgeted) window.fates[index] = null // the engine, or a tenant record, may change its mind
     return { kind: 'over-budget', parks: budgeted.length, reasons: [...new Set(budgeted.map(p => p.parking.reason))] }
   }
@@ -57,13 +60,27 @@ export async function settle(window: Window, deps: SettleDeps, nowMs: number): P
     window.fates[index] = { kind: 'parked-before' }
     deps.observeParked(parking.reason)
   }
+  deps.budget.note(budgeted.length, 0)
+  await flushLedger(deps)
+  return { kind: 'parked' }
+}
+
+/**
+ * Every record of the window has its fate: counts them, and makes ledger and totals durable. Resolves with the offset
+ * that may be committed then. Rejects with a TransientError; calling again goes on where it failed.
+ */
+export async function settle(window: Window, deps: SettleDeps, nowMs: number): Promise<number> {
   if (!window.counted) {
     count(window, deps, nowMs)
-    deps.budget.note(budgeted.length, window.records.length - parks.length)
+    deps.budget.note(0, notParked(window))
     window.counted = true
   }
   await flushLedger(deps)
-  return { kind: 'settled', upTo: endOf(window) }
+  return endOf(window)
+}
+
+function notParked(window: Window): number {
+  return window.fates.filter(fate => fate !== null && fate.kind !== 'park' && fate.kind !== 'parked-before').length
 }
 
 /** Makes durable what is certain so far. Rejects with a TransientError; what was not acked stays dirty. */
@@ -124,7 +141,8 @@ function parkingsOf(window: Window): { readonly index: number; readonly parking:
 function markParked(window: Window, index: number, parking: Parking, deps: SettleDeps, nowMs: number): void {
   const decoding = window.decoded[index]
   if (!decoding) return
-  const key = alertKey(parking.tenantId, parking.alertId)
+  const alertId = ledgerAlertId(parking)
+  const key = alertKey(parking.tenantId, alertId)
   const readable = decoding.kind === 'arrival' ? decoding.arrival : null
   deps.ledger.markParked(key, {
     version: readable?.version ?? NO_VERSION,
@@ -132,7 +150,7 @@ function markParked(window: Window, index: number, parking: Parking, deps: Settl
     offset: parking.record.offset,
     atMs: nowMs,
   })
-  deps.dirty.alerts.set(key, { tenantId: parking.tenantId, alertId: parking.alertId })
+  deps.dirty.alerts.set(key, { tenantId: parking.tenantId, alertId })
 }
 
 /** Each record counts once, however often its window is read: those before `upTo` are in the totals already. */

@@ -54,7 +54,8 @@ export async function openWindow(
 export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirectory, nowMs: number): Round {
   const items: EngineItem[] = []
   const indexes: number[] = []
-  const busy = new Set<string>()
+  // a later revision waits until it is certain that this one is parked, and is then judged against that
+  const busy = new Set(window.decoded.flatMap((decoding, index) => (toBePark(window, index) ? keyOf(decoding) : [])))
   for (const [index, decoding] of window.decoded.entries()) {
     if (window.fates[index] !== null) continue
     if (decoding.kind === 'unreadable') {
@@ -86,6 +87,14 @@ export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirecto
   return { items, indexes }
 }
 
+function toBePark(window: Window, index: number): boolean {
+  return window.fates[index]?.kind === 'park'
+}
+
+function keyOf(decoding: Decoding): readonly string[] {
+  return decoding.kind === 'arrival' ? [decoding.arrival.key] : []
+}
+
 export function itemOf(alert: GraphAlert, tenantJson: Buffer): EngineItem {
   return {
     id: itemId(alert.tenantId, alert.alertId, alert.version, alert.contentHash.toString('hex')),
@@ -105,8 +114,14 @@ function fateOfUnreadable(
   { tenantId, alertId, record, reason, detail }: Extract<Decoding, { kind: 'unreadable' }>['unreadable'],
   ledger: Ledger,
 ): Fate {
-  const relation = ledger.relationToParked(alertKey(tenantId, alertId), NO_VERSION, rawHash(record), record.offset)
+  const key = alertKey(tenantId, ledgerAlertId({ alertId, record }))
+  const relation = ledger.relationToParked(key, NO_VERSION, rawHash(record), record.offset)
   return relation === 'this-record' ? { kind: 'parked-before' } : { kind: 'park', reason, detail }
+}
+
+/** A record that names no alert goes by its offset: under an empty name stand the totals of its tenant. */
+export function ledgerAlertId({ alertId, record }: { readonly alertId: string; readonly record: LogRecord }): string {
+  return alertId === '' ? `(record ${record.offset})` : alertId
 }
 
 /** Tells unreadable records of one key apart; need not be strong. */

@@ -43,12 +43,12 @@ export function fakeEngine(): FakeEngine {
 
 /** A Forward that keeps the contract of the real one, towards the ledger of `engine`. */
 export function fakeForward(engine: FakeEngine, from: string, clock: Clock, points: ForwardPoints): Forward {
-  return async (items, onFate, { halt, abort }) => {
+  return async (items, onFate, { halt, abort, leased = () => true }) => {
     if (new Set(items.map(keyOf)).size < items.length) throw new Error('an alert twice in one forward')
     let left = items.map((item, index) => ({ item, index }))
     while (left.length > 0) {
       abort.throwIfAborted()
-      if (halt.aborted) return 'stopped'
+      if (halt.aborted || !leased()) return 'stopped'
       const batch = left.slice(0, BATCH_ITEMS)
       const settled = new Set<number>()
       await points.request(batch.map(({ item }) => item))

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { LogRecord } from '../../../platform/kafka/queue.ts'
 import type { OutRecord, Publisher } from '../../../platform/kafka/producer.ts'
+import type { LogReader } from '../../../platform/kafka/reader.ts'
 import { TransientError } from '../../../platform/retry.ts'
 
 const START_MS = 1_764_000_000_000
@@ -31,11 +32,12 @@ export interface AppendPoints {
   over(): void
 }
 
-const NOTHING_HAPPENS: AppendPoints = { before: turn, landed: turn, acked: () => {}, over: () => {} }
+const NOTHING_HAPPENS: AppendPoints = { before: () => turn(), landed: () => turn(), acked: () => {}, over: () => {} }
 
 export function fakeBroker(): FakeBroker & {
   /** A connection to the log; `points` sees what goes through this one. */
   publisher(points?: AppendPoints): Publisher
+  reader(): LogReader
 } {
   const topics = new Map<string, LogRecord[]>()
   const faults: PublishFault[] = []
@@ -65,6 +67,13 @@ export function fakeBroker(): FakeBroker & {
     faults,
     batches,
     records: topic => topics.get(topic) ?? [],
+    reader: () => ({
+      async *read(topic, _partition, from, to) {
+        const found = (topics.get(topic) ?? []).filter(({ offset }) => offset >= from && offset < to)
+        if (found.length > 0) yield found
+      },
+      close: () => Promise.resolve(),
+    }),
     publisher: (points = NOTHING_HAPPENS) => ({
       async append(topic, _partition, records) {
         if (records.length === 0) throw new Error('an empty append')

@@ -88,6 +88,7 @@ export function tenantOf(tenantId: string, change: Partial<Tenant> = {}): Tenant
     lookbackHours: null,
     metadataJson: Buffer.from('{}'),
     state: 'active',
+    offboarding: 'park',
     changedAt: 0,
     ...change,
   }
