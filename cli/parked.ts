@@ -24,7 +24,7 @@ export interface ParkedFilter {
   readonly until?: string
 }
 
-export interface ParkedRow {
+interface ParkedRow {
   /** `lane:offset` in the parked topic. */
   readonly id: string
   readonly tenantId: string

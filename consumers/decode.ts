@@ -17,7 +17,7 @@ export interface Arrival {
 }
 
 /** A stream record that is not an alert of this lane; its tenant and alert are what the key claims. */
-export interface Unreadable {
+interface Unreadable {
   readonly record: LogRecord
   readonly tenantId: string
   readonly alertId: string

@@ -64,7 +64,7 @@ export type Forward = (
   signals: ForwardSignals,
 ) => Promise<'done' | 'stopped'>
 
-export interface ForwardSignals {
+interface ForwardSignals {
   readonly halt: AbortSignal
   readonly abort: AbortSignal
   /** Asked right before each request; false ends the call as `halt` does: another worker may own the lane by now. */

@@ -129,7 +129,7 @@ export function refuse(log: Log, error: unknown): never {
 }
 
 /** Opens the codec of a topic's value by TopicNameStrategy. Rejects in words when the schema is not registered. */
-export async function codecFor<T>(
+async function codecFor<T>(
   name: TopicName,
   topic: (name: TopicName) => string,
   registry: SchemaLookup,

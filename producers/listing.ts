@@ -12,7 +12,7 @@ import type { Window } from './window.ts'
 import { fromEpochMs, fromTicks, halve, toTicks } from './window.ts'
 
 /** What one listing of a window came to. */
-export type Listing =
+type Listing =
   | (Listed & { readonly kind: 'listed'; readonly pages: number; readonly content: bigint })
   /** This window cannot be read as it is: smaller ones may. `smallerPages`: pages of fewer alerts may help too. */
   | { readonly kind: 'unreadable'; readonly detail: string; readonly smallerPages: boolean }

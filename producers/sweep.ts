@@ -34,7 +34,7 @@ export interface SweepDeps {
 }
 
 /** A revision that Graph has and the pipeline has not. */
-export interface Missing {
+interface Missing {
   readonly alertId: string
   readonly version: string | null
 }

@@ -42,7 +42,7 @@ export interface Verdict {
   readonly unexpectedItems: readonly UnexpectedItem[]
 }
 
-export interface MissingRevision {
+interface MissingRevision {
   readonly tenantId: string
   readonly alertId: string
   readonly version: string
@@ -52,7 +52,7 @@ export interface MissingRevision {
   readonly last: boolean
 }
 
-export interface UnexpectedItem {
+interface UnexpectedItem {
   readonly tenantId: string
   readonly alertId: string
   readonly version: string

@@ -26,13 +26,8 @@ if (!off.has('giving-up')) announceGivingUp()
 export type {
   Admin,
   Assigner,
-  Consumer,
-  ConsumerConfig,
   EachBatchPayload,
-  KafkaConfig,
-  KafkaMessage,
   PartitionAssigner,
-  Producer,
   SASLOptions,
 } from 'kafkajs'
 export const { AssignerProtocol, CompressionTypes, Kafka, logLevel } = kafkajs

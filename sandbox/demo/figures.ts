@@ -16,7 +16,7 @@ export interface Figures {
   readonly workers: readonly WorkerFigures[]
 }
 
-export interface WorkerFigures {
+interface WorkerFigures {
   readonly name: string
   /** Null when it did not answer. */
   readonly rssMiB: number | null
@@ -114,7 +114,7 @@ async function scrape(url: string): Promise<string | null> {
 }
 
 /** Sum of a metric over its labels in Prometheus' text form. */
-export function sumOf(text: string, metric: string): number {
+function sumOf(text: string, metric: string): number {
   let sum = 0
   for (const line of text.split('\n')) {
     if (!line.startsWith(metric)) continue

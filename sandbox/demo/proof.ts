@@ -37,7 +37,7 @@ export interface Findings {
   readonly records: number
 }
 
-export interface Trouble {
+interface Trouble {
   readonly tenantId: string
   readonly name: string
   readonly state: string

@@ -2,7 +2,7 @@ import type { WriteStream } from 'node:tty'
 import { styleText } from 'node:util'
 import type { Figures } from './figures.ts'
 
-export interface Progress {
+interface Progress {
   /** What goes on, in two or three words. */
   readonly phase: string
   readonly elapsedSeconds: number
@@ -72,10 +72,7 @@ export function openScreen(
 }
 
 /** Label and text of each line of the block; together never wider than `width`. */
-export function blockOf(
-  progress: Progress,
-  width: number,
-): readonly { readonly label: string; readonly text: string }[] {
+function blockOf(progress: Progress, width: number): readonly { readonly label: string; readonly text: string }[] {
   const { figures } = progress
   const workers = figures.workers.map(({ name, rssMiB }) => `${name} ${rssMiB === null ? '-' : `${rssMiB} MiB`}`)
   const latency = figures.latencyMs === null ? '' : `, median latency ${seconds(figures.latencyMs)}`
@@ -97,7 +94,7 @@ export function blockOf(
   })
 }
 
-export function lineOf(progress: Progress): string {
+function lineOf(progress: Progress): string {
   const { figures } = progress
   const latency = figures.latencyMs === null ? '' : `, median latency ${seconds(figures.latencyMs)}`
   const note = progress.note === null ? '' : `; ${progress.note}`
@@ -133,7 +130,7 @@ export function cells(text: string): number {
 
 const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/
 
-export function cut(text: string, width: number): string {
+function cut(text: string, width: number): string {
   if (cells(text) <= width) return text
   let out = ''
   for (const char of text) {

@@ -31,7 +31,7 @@ export interface LaneGround extends AsyncDisposable {
   committed(): Promise<(number | null)[]>
 }
 
-export interface MemberOptions extends LaneBehaviour {
+interface MemberOptions extends LaneBehaviour {
   readonly sessionTimeoutMs?: number
   readonly queueBytesMax?: number
   readonly kafka?: KafkaClient
@@ -55,7 +55,7 @@ const SESSION_MS = 6_000
 let serial = 0
 
 /** The kafka project's files share a cluster; names tell them apart. */
-export function uniqueName(name: string): string {
+function uniqueName(name: string): string {
   return `${name}-${process.pid}-${++serial}`
 }
 
@@ -123,7 +123,7 @@ export async function laneGround(options: {
 let written = 0
 
 /** Keys that no other record has, so that no compaction touches them; values that no compression makes smaller. */
-export function someRecords(count: number, valueBytes: number): OutRecord[] {
+function someRecords(count: number, valueBytes: number): OutRecord[] {
   return Array.from({ length: count }, () => ({ key: `key-${++written}`, value: randomBytes(valueBytes) }))
 }
 
@@ -177,7 +177,7 @@ async function joinRecording(ground: LaneGround, name: string, options: MemberOp
 }
 
 /** Lanes that a member opened and that were not taken from it since. */
-export function ownedBy(journal: readonly Entry[], member: string): number[] {
+function ownedBy(journal: readonly Entry[], member: string): number[] {
   const owned = new Set<number>()
   for (const entry of journal) {
     if (entry.member !== member) continue

@@ -12,9 +12,9 @@ import type { GraphSimOptions } from '../../../sandbox/graph/sim.ts'
 import { writeTenantFiles } from '../../../sandbox/graph/tenants.ts'
 import { judge, type Verdict } from '../../../sandbox/oracle.ts'
 
-export type Role = 'poller' | 'forwarder'
+type Role = 'poller' | 'forwarder'
 
-export interface WorkerProcess {
+interface WorkerProcess {
   readonly role: Role
   readonly child: ChildProcess
   readonly url: string

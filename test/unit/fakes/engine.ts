@@ -3,9 +3,9 @@ import type { Forward, ItemFate } from '../../../consumers/forward.ts'
 import type { Clock } from '../../../platform/clock.ts'
 
 /** What the engine says to one item. `wait`: not now. */
-export type Verdict = 'accept' | 'refuse' | 'wait'
+type Verdict = 'accept' | 'refuse' | 'wait'
 
-export interface Acceptance {
+interface Acceptance {
   readonly id: string
   /** `tenantId/alertId` */
   readonly key: string

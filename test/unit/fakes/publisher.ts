@@ -7,7 +7,7 @@ import { TransientError } from '../../../platform/retry.ts'
 const START_MS = 1_764_000_000_000
 
 /** An append that fails: before anything is on the log, or after all of it is. Spent when `budget` is 0. */
-export interface PublishFault {
+interface PublishFault {
   readonly when: 'before' | 'after'
   /** Any topic when absent. */
   readonly topic?: string

@@ -1,7 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Arrival } from '../../../consumers/decode.ts'
 import { alertKey } from '../../../consumers/ledger.ts'
-import { packVersion } from '../../../consumers/version.ts'
 import type { Codec } from '../../../platform/avro/codec.ts'
 import { laneOf } from '../../../platform/kafka/lane-of.ts'
 import type { LogRecord } from '../../../platform/kafka/queue.ts'
@@ -10,9 +8,8 @@ import type { GraphAlert, Tenant } from '../../../schemas/types.ts'
 export const LANES = 6
 export const LANE = 2
 
-/** Made-up tenants that all lie in LANE; the last one lies in another. */
+/** Made-up tenants that all lie in LANE. */
 export const [TENANT_A, TENANT_B, TENANT_C, TENANT_D] = tenantsOf(LANE, 4) as [string, string, string, string]
-export const [TENANT_ELSEWHERE] = tenantsOf(LANE + 1, 1) as [string]
 
 function tenantsOf(lane: number, count: number): string[] {
   const found: string[] = []
@@ -63,15 +60,6 @@ export function logRecord(offset: number, key: string | null, value: Buffer | nu
 export function alertRecord(codec: Codec<GraphAlert>, offset: number, spec: AlertSpec | GraphAlert = {}): LogRecord {
   const alert = 'alert' in spec ? spec : alertOf(spec)
   return logRecord(offset, alertKey(alert.tenantId, alert.alertId), codec.encode(alert))
-}
-
-/** What decode makes of the record of such an alert. */
-export function arrivalOf(offset: number, spec: AlertSpec = {}): Arrival {
-  const alert = alertOf(spec)
-  const version = packVersion(alert.version)
-  if (version === null) throw new Error('a version of these tests is an instant')
-  const key = alertKey(alert.tenantId, alert.alertId)
-  return { record: logRecord(offset, key, Buffer.alloc(0)), key, alert, version }
 }
 
 export function tenantOf(tenantId: string, change: Partial<Tenant> = {}): Tenant {
