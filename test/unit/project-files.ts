@@ -134,7 +134,11 @@ export function importsOf({ text }: SourceFile): readonly Import[] {
     const quote = index + match.search(/['"]/)
     const specifier = text.slice(quote + 1, text.indexOf(text[quote] ?? "'", quote + 1))
     if (urlQuote !== undefined && !/\.[mc]?[jt]s$/.test(specifier)) return []
-    const statement = code.slice(0, index).split(/\n(?=import|export)/).at(-1) ?? ''
-    return [{ specifier, isType: /^(?:import|export) type\b/.test(statement) }]
+    const statement =
+      code
+        .slice(0, index)
+        .split(/\n(?=import|export)/)
+        .at(-1) ?? ''
+    return [{ specifier, isType: match.startsWith('from') && /^(?:import|export) type\b/.test(statement) }]
   })
 }
