@@ -99,8 +99,10 @@ async function readLanes(
       const decoded = await decodeLearning(codec, value)
       if (decoded.kind !== 'value' || decoded.value.totals === null) return
       const { tenantId, totals } = decoded.value
-      if (tenantId === '') accountOf(lane).lost = totals.lost
-      else accountOf(lane).totals.set(tenantId, totals)
+      const account = accountOf(lane)
+      // under no tenant stands what the lane lost, and what came with no key
+      if (tenantId === '') account.lost = totals.lost
+      if (totals.seen > 0) account.totals.set(tenantId, totals)
     },
     from,
     only,

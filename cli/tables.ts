@@ -1,19 +1,31 @@
 import type { Codec } from '../platform/avro/codec.ts'
 import { decodeLearning } from '../platform/avro/codec.ts'
+import { systemClock, systemRandom } from '../platform/clock.ts'
 import type { LogRecord } from '../platform/kafka/queue.ts'
+import { isNotYetKnown } from '../platform/kafka/topics.ts'
+import { retry, TransientError } from '../platform/retry.ts'
 import type { TopicName } from '../schemas/topics.ts'
 import { topicSpec } from '../schemas/topics.ts'
 import type { Connection } from './connect.ts'
 import { eachOf } from './connect.ts'
 
 const LANES_AT_ONCE = 12
+const LEADER_PATIENCE = { attempts: 10, firstMs: 200, maxMs: 2_000 }
 
 /** First and next offset of every partition. */
 export async function offsetsOf(
   connection: Connection,
   name: TopicName,
 ): Promise<ReadonlyMap<number, { readonly low: number; readonly high: number }>> {
-  const parts = await (await connection.admin()).fetchTopicOffsets(connection.topic(name))
+  const admin = await connection.admin()
+  const ask = async () => {
+    try {
+      return await admin.fetchTopicOffsets(connection.topic(name))
+    } catch (error) {
+      throw isNotYetKnown(error) ? new TransientError(`no leader answers for ${name}`, { cause: error }) : error
+    }
+  }
+  const parts = await retry(ask, LEADER_PATIENCE, { clock: systemClock, random: systemRandom })
   return new Map(parts.map(part => [part.partition, { low: Number(part.low), high: Number(part.high) }]))
 }
 

@@ -1,3 +1,4 @@
+/** Longer than the rule: what is opened, in which order, and what a worker refuses to start on, is one story. */
 import { readFileSync } from 'node:fs'
 import type { TopicName } from '../schemas/topics.ts'
 import { TOPICS, topicConfig, topicSpec } from '../schemas/topics.ts'

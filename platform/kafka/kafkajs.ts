@@ -55,7 +55,7 @@ export function registerBeforeGivingUp(cluster: object, hook: BeforeGivingUp): v
 
 /** KafkaJS has only gzip built in. */
 function addZstd(): void {
-  const level = 1 // by measurement: bench/README.md
+  const level = 1 // by measurement
   const unpackedBytesMax = 256 * 1024 * 1024 // what one frame may grow to; a bomb ends here
   kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = () => ({
     compress: async (encoder: { buffer: Buffer }) =>

@@ -63,7 +63,11 @@ export async function diffTopics(admin: Admin, wanted: readonly WantedTopic[]): 
 }
 
 /** Not every broker has heard of a topic that was just made. */
-const NOT_YET_KNOWN: ReadonlySet<string> = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'])
+const NOT_YET_KNOWN: ReadonlySet<string> = new Set([
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
+])
 const SETTLING = { attempts: 30, firstMs: 100, maxMs: 1_000 }
 
 /** Creates what is missing and sets what differs; returns what it could not mend. Idempotent. */
@@ -117,12 +121,19 @@ async function diffSettled(
     const differences = await diffTopics(admin, wanted)
     const unseen = differences.some(({ topic, what }) => made.has(topic) && what === MISSING)
     if (unseen) throw new TransientError('the new topics are not listed yet')
+    // each partition has a leader that answers: whoever comes next can work
+    await Promise.all([...made].map(topic => admin.fetchTopicOffsets(topic)))
     return differences
   } catch (error) {
-    const type = typeof error === 'object' && error !== null && 'type' in error ? String(error.type) : ''
-    if (!NOT_YET_KNOWN.has(type)) throw error
-    throw new TransientError('the new topics are not known everywhere yet', { cause: error })
+    throw isNotYetKnown(error)
+      ? new TransientError('the new topics are not known everywhere yet', { cause: error })
+      : error
   }
+}
+
+/** A leader is being chosen, or the broker that was asked has not heard of it yet. */
+export function isNotYetKnown(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'type' in error && NOT_YET_KNOWN.has(String(error.type))
 }
 
 async function ownSettings(admin: Admin, topic: string): Promise<Record<string, string>> {
