@@ -30,9 +30,10 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 function topics(): string {
   return table(
-    ['topic', 'schema', 'partitions', 'cleanup', 'kept', 'largest record', 'what for'],
-    TOPICS.map(({ name, schema, partitions, cleanup, retentionMs, maxMessageBytes, purpose }) => [
+    ['topic', 'key', 'schema', 'partitions', 'cleanup', 'kept', 'largest record', 'what for'],
+    TOPICS.map(({ name, key, schema, partitions, cleanup, retentionMs, maxMessageBytes, purpose }) => [
       `\`${name}\``,
+      `\`${key}\``,
       `\`${schema}.avsc\``,
       partitions === 'lanes' ? 'one a lane' : String(partitions),
       cleanup,

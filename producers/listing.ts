@@ -1,3 +1,4 @@
+/** Longer than the rule: listing a window, cutting it up and agreeing on it are only right together. */
 import { hash } from 'node:crypto'
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Clock, Random } from '../platform/clock.ts'

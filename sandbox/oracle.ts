@@ -61,7 +61,7 @@ interface UnexpectedItem {
 
 const MAX_LISTED = 20
 
-/** Compares what Graph let see with what the engine got (design §9, P1 to P3). Replayed items count for nothing here. */
+/** Compares what Graph let see with what the engine got (P1 to P3). Replayed items count for nothing here. */
 export function judge(evidence: Evidence): Verdict {
   const live = evidence.engine.items.filter(item => !item.replay)
   const arrivals = Map.groupBy(live, item => keyOf(item.tenantId, item.alertId, item.version))

@@ -8,6 +8,8 @@ export type SchemaName = 'tenant' | 'checkpoint' | 'graph-alert' | 'delivery' | 
 
 export interface TopicSpec {
   readonly name: TopicName
+  /** What the key of a record is. */
+  readonly key: string
   /** File `<schema>.avsc`; subject `<topic>-value` (TopicNameStrategy). */
   readonly schema: SchemaName
   readonly partitions: 'lanes' | number
@@ -21,6 +23,7 @@ export interface TopicSpec {
 export const TOPICS: readonly TopicSpec[] = [
   {
     name: 'tenants',
+    key: 'tenantId',
     schema: 'tenant',
     partitions: 'lanes',
     cleanup: 'compact',
@@ -30,6 +33,7 @@ export const TOPICS: readonly TopicSpec[] = [
   },
   {
     name: 'checkpoints',
+    key: 'tenantId',
     schema: 'checkpoint',
     partitions: 'lanes',
     cleanup: 'compact',
@@ -39,6 +43,7 @@ export const TOPICS: readonly TopicSpec[] = [
   },
   {
     name: 'alerts',
+    key: 'tenantId/alertId',
     schema: 'graph-alert',
     partitions: 'lanes',
     cleanup: 'delete',
@@ -48,6 +53,7 @@ export const TOPICS: readonly TopicSpec[] = [
   },
   {
     name: 'deliveries',
+    key: 'tenantId/alertId',
     schema: 'delivery',
     partitions: 'lanes',
     cleanup: 'compact,delete',
@@ -57,6 +63,7 @@ export const TOPICS: readonly TopicSpec[] = [
   },
   {
     name: 'parked',
+    key: 'tenantId/alertId',
     schema: 'parked',
     partitions: 'lanes',
     cleanup: 'delete',
@@ -66,6 +73,7 @@ export const TOPICS: readonly TopicSpec[] = [
   },
   {
     name: 'audit',
+    key: 'operationId',
     schema: 'audit-entry',
     partitions: 1,
     cleanup: 'delete',

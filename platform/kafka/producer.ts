@@ -76,7 +76,7 @@ export async function openPublisher(
  * K1, K2: `send` resolves although nothing was written when the leader moved between two tries, or when the client does
  * not know the partition. Only an answer that names the very topic and partition counts.
  */
-export function coveredOffset(
+function coveredOffset(
   answer: readonly { topicName: string; partition: number; errorCode: number; baseOffset?: string; offset?: string }[],
   topic: string,
   partition: number,

@@ -1,6 +1,5 @@
 /**
- * One tenant's share of Graph's limit of 150 requests a minute for the alert entity, per app and tenant
- * (graph-api.md §4). Bucket sizes are chosen so that no 60 s window ever holds more than 150:
+ * One tenant's share of Graph's limit of 150 requests a minute for the alert entity, per app and tenant. Bucket sizes are chosen so that no 60 s window ever holds more than 150:
  *   one worker            6 in the bucket + 100 refilled             = 106
  *   a move between two    6 + 100·x at the old, 2 + 100·(1−x) at the new = 108
  *   a sweep by hand       6 + 32 beside it                           = 146

@@ -1,4 +1,4 @@
-/** Microsoft's clouds: hosts live in code, never in a customer's input (graph-api.md §5). */
+/** Microsoft's clouds: hosts live in code, never in a customer's input. */
 interface CloudHosts {
   readonly loginHost: string
   readonly graphHost: string

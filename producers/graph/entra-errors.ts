@@ -1,5 +1,5 @@
 /**
- * What Entra's token endpoint says when it gives no token, put into words. Codes and meanings: graph-api.md §6.
+ * What Entra's token endpoint says when it gives no token, put into words.
  * Microsoft may renumber, so a number only chooses the sentence; whether a refusal needs somebody follows from the HTTP
  * status and the OAuth `error`, except for the few numbers that Entra itself calls passing.
  */

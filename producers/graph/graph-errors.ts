@@ -1,5 +1,5 @@
 /**
- * What Graph's alert list says when it gives no page, put into words. Codes and meanings: graph-api.md §4 and §8.
+ * What Graph's alert list says when it gives no page, put into words.
  * Decided by the HTTP status alone, as Microsoft advises; the body only adds which permissions a token carries.
  */
 import type { TenantAccess } from './clouds.ts'

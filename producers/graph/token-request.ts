@@ -1,6 +1,6 @@
 /**
  * One request for one app-only token. msal-node builds and signs it; the network it uses and the verdict are ours:
- * msal's cache, throttle memory and error classes are not relied on (graph-api.md §7), so every request gets a fresh
+ * msal's cache, throttle memory and error classes are not relied on, so every request gets a fresh
  * application object, and what the endpoint said is kept here before msal sees it.
  */
 import { ConfidentialClientApplication, type INetworkModule } from '@azure/msal-node'

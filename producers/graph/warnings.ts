@@ -16,7 +16,7 @@ const MAX_WARNINGS = 32
 const MAX_NAME_CHARS = 64
 const PERMANENT = new Set([401, 403, 404])
 
-// 199 - "{Vendor}/{Provider}/{StatusCode}/{LatencyInMs}", graph-api.md §1.2
+// 199 - "{Vendor}/{Provider}/{StatusCode}/{LatencyInMs}"
 const ITEM = /\b199\s+\S+\s+"((?:[^"\\]|\\.){0,512})"/g
 
 const UNKNOWN: ProviderWarning = {

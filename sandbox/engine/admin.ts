@@ -1,8 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
 import { type Answer, jsonAnswer, readBody } from '../graph/answer.ts'
-import { engineFaultSchema } from './faults.ts'
-import type { EngineControls } from './sim.ts'
+import { type EngineFaults, engineFaultSchema } from './faults.ts'
+import type { EngineLedger } from './ledger.ts'
+
+/** What can be done to a running simulator, in-process and (through `/_sim/`) over HTTP. */
+export interface EngineControls {
+  /** Live. */
+  readonly ledger: EngineLedger
+  readonly faults: EngineFaults
+  setLatency(latencyMs: number): void
+  /** Forgets all it was sent; faults stay. */
+  clear(): void
+}
 
 const MAX_ADMIN_BYTES = 1024 * 1024
 const latencyOrder = z.strictObject({ latencyMs: z.int().min(0) })

@@ -9,7 +9,7 @@ import { appliesTo, type EngineFault, type EngineFaults } from './faults.ts'
 import type { Memory, ReadItem } from './judge.ts'
 import type { EngineItem, EngineLedger } from './ledger.ts'
 import { scanBatch } from './scan.ts'
-import { spoilBatch } from './spoil.ts'
+import { spoilBatch, type ToldItem } from './spoil.ts'
 
 export interface EngineState {
   readonly ledger: EngineLedger
@@ -94,12 +94,6 @@ function answerBatch(state: EngineState, shape: Shape, items: readonly ReadItem[
   const good = jsonAnswer(200, { items: shuffle(state.random, [...told]) })
   const answer = fault === undefined ? good : spoilBatch(good, told, fault, state.now())
   return close(state, { ...shape, items }, answer, fault, settled)
-}
-
-export interface ToldItem {
-  readonly id: string
-  readonly status: number
-  readonly error?: string
 }
 
 function answerOf(settled: EngineItem, item: ReadItem | undefined, fault: EngineFault | undefined): ToldItem {

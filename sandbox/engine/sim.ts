@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { deliver, jsonAnswer } from '../graph/answer.ts'
 import { seededRandom } from '../graph/chance.ts'
 import { openFaultList } from '../graph/fault-list.ts'
-import { serveEngineAdmin } from './admin.ts'
-import { type EngineFaults, engineFaultSchema } from './faults.ts'
+import { type EngineControls, serveEngineAdmin } from './admin.ts'
+import { engineFaultSchema } from './faults.ts'
 import { openMemory } from './judge.ts'
-import { clearLedger, type EngineLedger, emptyEngineLedger } from './ledger.ts'
+import { clearLedger, emptyEngineLedger } from './ledger.ts'
 import { type EngineState, refusal, type ServedBatch, serveBatch } from './serve.ts'
 
 export interface EngineSimOptions {
@@ -29,16 +29,6 @@ export interface EngineSimOptions {
   readonly keepItems?: boolean
   /** Host time, for tests that turn it by hand. */
   readonly now?: () => number
-}
-
-/** What can be done to a running simulator, in-process and (through `/_sim/`) over HTTP. */
-export interface EngineControls {
-  /** Live. */
-  readonly ledger: EngineLedger
-  readonly faults: EngineFaults
-  setLatency(latencyMs: number): void
-  /** Forgets all it was sent; faults stay. */
-  clear(): void
 }
 
 export interface EngineSim extends EngineControls {

@@ -1,7 +1,13 @@
 import { type Answer, jsonAnswer } from '../graph/answer.ts'
 import { retryAfterText } from '../graph/spoil.ts'
 import type { EngineFault } from './faults.ts'
-import type { ToldItem } from './serve.ts'
+
+/** What the engine says of one item. */
+export interface ToldItem {
+  readonly id: string
+  readonly status: number
+  readonly error?: string
+}
 
 /** What is left of the engine's good answer after a fault. What the fault does to the items has been done before. */
 export function spoilBatch(good: Answer, told: readonly ToldItem[], fault: EngineFault, nowMs: number): Answer {

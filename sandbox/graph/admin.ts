@@ -1,9 +1,39 @@
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
 import { type Answer, jsonAnswer, readBody } from './answer.ts'
-import { graphFaultSchema } from './faults.ts'
-import type { GraphControls } from './sim.ts'
-import { tenantChangeSchema } from './tenants.ts'
+import { type GraphFaults, graphFaultSchema } from './faults.ts'
+import type { GraphLedger, LedgerRevision } from './ledger.ts'
+import type { Load } from './load.ts'
+import { type SimTenant, type TenantChange, tenantChangeSchema } from './tenants.ts'
+
+interface PlaceOptions {
+  /** How long it stays invisible; the simulator's lag when absent. */
+  readonly visibleInMs?: number
+  /** The update time as it is to be served; the simulator's now when absent. */
+  readonly at?: string
+  readonly hostile?: boolean
+}
+
+/** What can be done to a running simulator, in-process and (through `/_sim/`) over HTTP. */
+export interface GraphControls {
+  readonly tenants: readonly SimTenant[]
+  /** Live. */
+  readonly ledger: GraphLedger
+  readonly faults: GraphFaults
+  readonly load: Load
+  /** Makes up a new alert. Unknown tenants are an error, as everywhere below. */
+  addAlert(tenantId: string, options?: PlaceOptions): LedgerRevision
+  /** A new revision of a made-up alert. */
+  updateAlert(tenantId: string, alertId: string, options?: PlaceOptions): LedgerRevision
+  /** An alert verbatim; a known id is an update. */
+  inject(tenantId: string, alert: string | Buffer, options?: { readonly visibleInMs?: number }): LedgerRevision
+  /** Changes a tenant, or adds one. */
+  changeTenant(change: TenantChange): SimTenant
+  /** The simulator's own time, as in its Date header. */
+  simNow(): number
+  setSkew(skewMs: number): void
+  setLag(lagMs: number): void
+}
 
 const MAX_ADMIN_BYTES = 256 * 1024 * 1024
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Answer, jsonAnswer } from './answer.ts'
 
-/** Why Entra refuses a token, by AADSTS number: HTTP status, OAuth error and words (facts: graph-api.md §6). */
+/** Why Entra refuses a token, by AADSTS number: HTTP status, OAuth error and words. */
 const ERRORS: Readonly<Record<number, { status: number; error: string; words: string; suberror?: string }>> = {
   50034: { status: 400, error: 'invalid_grant', words: 'The user account does not exist in the directory.' },
   50053: { status: 400, error: 'invalid_grant', words: 'The account is locked.' },

@@ -1,25 +1,18 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { serveGraphAdmin } from './admin.ts'
+import { type GraphControls, serveGraphAdmin } from './admin.ts'
 import { intBelow, seededRandom, subSeed } from './chance.ts'
 import { openTokenDesk } from './entra.ts'
 import { openFaultList } from './fault-list.ts'
-import { type GraphFaults, graphFaultSchema } from './faults.ts'
-import { emptyGraphLedger, type GraphLedger, type LedgerRevision, openRequestBook } from './ledger.ts'
-import { type Load, openLoad } from './load.ts'
+import { graphFaultSchema } from './faults.ts'
+import { emptyGraphLedger, openRequestBook } from './ledger.ts'
+import { openLoad } from './load.ts'
 import { type Moment, openMaker } from './maker.ts'
 import { serveGraph } from './serve.ts'
 import { type Directory, type GraphState, simNow } from './state.ts'
 import { openStore } from './store.ts'
-import {
-  changeTenant,
-  makeTenants,
-  type SimTenant,
-  type TenantChange,
-  type TenantPlan,
-  tenantChangeSchema,
-} from './tenants.ts'
+import { changeTenant, makeTenants, type SimTenant, type TenantPlan, tenantChangeSchema } from './tenants.ts'
 
 export interface GraphSimOptions {
   /** 0 (the default) takes any free port. */
@@ -49,35 +42,6 @@ export interface GraphSimOptions {
   readonly maxLedgerRequests?: number
   /** Host time, for tests that turn it by hand. */
   readonly now?: () => number
-}
-
-interface PlaceOptions {
-  /** How long it stays invisible; the simulator's lag when absent. */
-  readonly visibleInMs?: number
-  /** The update time as it is to be served; the simulator's now when absent. */
-  readonly at?: string
-  readonly hostile?: boolean
-}
-
-/** What can be done to a running simulator, in-process and (through `/_sim/`) over HTTP. */
-export interface GraphControls {
-  readonly tenants: readonly SimTenant[]
-  /** Live. */
-  readonly ledger: GraphLedger
-  readonly faults: GraphFaults
-  readonly load: Load
-  /** Makes up a new alert. Unknown tenants are an error, as everywhere below. */
-  addAlert(tenantId: string, options?: PlaceOptions): LedgerRevision
-  /** A new revision of a made-up alert. */
-  updateAlert(tenantId: string, alertId: string, options?: PlaceOptions): LedgerRevision
-  /** An alert verbatim; a known id is an update. */
-  inject(tenantId: string, alert: string | Buffer, options?: { readonly visibleInMs?: number }): LedgerRevision
-  /** Changes a tenant, or adds one. */
-  changeTenant(change: TenantChange): SimTenant
-  /** The simulator's own time, as in its Date header. */
-  simNow(): number
-  setSkew(skewMs: number): void
-  setLag(lagMs: number): void
 }
 
 export interface GraphSim extends GraphControls {

@@ -43,7 +43,7 @@ function ignoredNames(gitignore: string): (name: string) => boolean {
  * place. Code within `${…}` stays. Good for what a formatter has touched, which all of our code has.
  */
 export function codeOf(text: string): string {
-  const out = [...text.replace(/[^\n]/gu, ' ').padEnd(text.length)].slice(0, text.length)
+  const out = text.replace(/[^\n]/g, ' ').split('')
   const templates: number[] = []
   let depth = 0
   let at = 0

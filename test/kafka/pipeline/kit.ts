@@ -1,4 +1,7 @@
-/** A pipeline of real processes on the shared stack: real CLI, real workers, simulated Graph and engine. */
+/**
+ * A pipeline of real processes on the shared stack: real CLI, real workers, simulated Graph and engine.
+ * Longer than the rule: starting, watching and ending these processes is one thing.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
