@@ -13,7 +13,7 @@ export interface Figures {
   readonly rssMiB: number | null
 }
 
-export interface BenchPlan {
+interface BenchPlan {
   readonly alerts: number
   readonly ledger: number
 }
