@@ -100,6 +100,7 @@ async function readLanes(
       if (decoded.kind !== 'value' || decoded.value.totals === null) return
       const { tenantId, totals } = decoded.value
       const account = accountOf(lane)
+      if (totals.upTo < (account.totals.get(tenantId)?.upTo ?? 0)) return // of a zombie
       // under no tenant stands what the lane lost, and what came with no key
       if (tenantId === '') account.lost = totals.lost
       if (totals.seen > 0) account.totals.set(tenantId, totals)

@@ -1,3 +1,4 @@
+/** Longer than the rule: restore, the round of windows and what a tenant record brings back share the state of one lane. */
 import type { Codec } from '../platform/avro/codec.ts'
 import type { Clock, Random } from '../platform/clock.ts'
 import { laneOf } from '../platform/kafka/lane-of.ts'
@@ -14,9 +15,9 @@ import { TenantDirectory } from './enrich.ts'
 import type { Forward, ItemFate } from './forward.ts'
 import { LANE_ITSELF, Ledger } from './ledger.ts'
 import { parkingBudget } from './park.ts'
-import type { Dirty, ParkStep, SettleDeps } from './settle.ts'
+import type { Dirty, OverBudget, SettleDeps } from './settle.ts'
 import { retryParkedOf } from './returning.ts'
-import { flushLedger, park, settle } from './settle.ts'
+import { flushLedger, park, settle, writeDown } from './settle.ts'
 import type { Fate, Round, Window } from './window.ts'
 import { nextRound, openWindow } from './window.ts'
 
@@ -112,8 +113,11 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
       }),
       [topics.deliveries]: tableOf(codecs.deliveries, (key, delivery, record) => {
         if (delivery === null) return ledger.forget(key)
-        ledger.restore(delivery)
-        if (delivery.totals !== null) totalsAtMs.set(delivery.tenantId, record.timestampMs)
+        const { tenantId, alertId, totals } = delivery
+        if (totals !== null) totalsAtMs.set(tenantId, record.timestampMs)
+        if (ledger.restore(delivery)) return
+        if (totals !== null) dirty.tenants.add(tenantId)
+        else dirty.alerts.set(key, { tenantId, alertId })
       }),
     },
     { clock, log, signal },
@@ -150,7 +154,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
       const records = await next()
       if (records === null) continue
       const window = await patiently(() => openWindow(records, codecs.alerts, id => laneOf(id, deps.lanes) === lane))
-      while (!(await stretch(() => advance(window))));
+      while (!(await stretch(() => advance(window)))) await upkeep() // a lane may stand still for weeks
     }
   }
 
@@ -209,7 +213,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
         })
         if (ended === 'done') continue
         // someone else may own the lane next: what the engine has must be known there
-        if (context.leased()) await patiently(() => flushLedger(settling))
+        if (context.leased()) await patiently(() => writeDown(window, settling, clock.now()))
         return false
       }
       const step = await patiently(() => park(window, settling, clock.now()))
@@ -217,7 +221,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
         case 'parked':
           continue
         case 'over-budget':
-          await stopped(step)
+          await stopped(window, step)
           return false
         case 'none': {
           if (window.fates.includes(null)) continue // it was parked in a try that failed afterwards
@@ -233,14 +237,14 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
     }
   }
 
-  async function stopped({ parks, reasons }: Extract<ParkStep, { kind: 'over-budget' }>): Promise<void> {
+  async function stopped(window: Window, { parks, reasons }: OverBudget): Promise<void> {
     deps.observe.stopped(lane, true)
     log.error('a lane stopped: too many of its records would be parked; mend the cause, it goes on by itself', {
       lane,
       parks,
       reasons: reasons.join(', '),
     })
-    await patiently(() => flushLedger(settling))
+    await patiently(() => writeDown(window, settling, clock.now()))
     await pause(OVER_BUDGET_RETRY_MS)
   }
 
@@ -305,7 +309,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
       totalsAtMs.set(tenantId, nowMs)
       if (writtenMs !== undefined) dirty.tenants.add(tenantId) // else they were counted since the last upkeep
     }
-    if (dirty.tenants.size > 0) await stretch(() => patiently(() => flushLedger(settling)))
+    if (dirty.alerts.size + dirty.tenants.size > 0) await stretch(() => patiently(() => flushLedger(settling)))
   }
 
   return {

@@ -58,23 +58,27 @@ export class Ledger {
     return this.#delivered.bytes
   }
 
-  /** A record of the deliveries topic. An older delivered version never replaces a newer one: a zombie may have written it. */
-  restore(delivery: Delivery): void {
+  /**
+   * A record of the deliveries topic. What is older never replaces what is newer: a zombie may have written it last. Then
+   * false: the newer one is to be written again, before compaction leaves only the zombie's.
+   */
+  restore(delivery: Delivery): boolean {
     if (delivery.totals !== null) {
       const known = this.#totals.get(delivery.tenantId)
-      if (!known || delivery.totals.upTo >= known.upTo) this.#totals.set(delivery.tenantId, delivery.totals)
-      return
+      const isNews = !known || delivery.totals.upTo >= known.upTo
+      if (isNews) this.#totals.set(delivery.tenantId, delivery.totals)
+      return isNews
     }
     const key = alertKey(delivery.tenantId, delivery.alertId)
     const digest = this.#digestOf(key)
     const delivered = delivery.delivered && tableMark(delivery.delivered)
-    if (delivered) {
-      const known = this.#delivered.get(digest)
-      if (!known || compareVersions(delivered.version, known.version) >= 0) this.#delivered.set(digest, delivered)
-    }
+    const known = this.#delivered.get(digest)
+    const isNews = !known || (delivered !== null && compareVersions(delivered.version, known.version) >= 0)
+    if (isNews && delivered) this.#delivered.set(digest, delivered)
     const parked = delivery.parked && tableMark(delivery.parked)
     if (parked) this.#parked.set(key, parked)
     else this.#parked.delete(key)
+    return isNews
   }
 
   /** A tombstone of the deliveries topic. */
@@ -176,9 +180,11 @@ export class Ledger {
     return digestOf(removals === 0 ? key : `${key}\0${removals}`)
   }
 
-  /** Forgets alerts whose last delivery is older than the topic keeps them. */
+  /** Forgets what was delivered or parked longer ago than the topic keeps it. Returns how many deliveries went. */
   expire(beforeMs: number): number {
-    return this.#delivered.expire(Math.floor(beforeMs / DAY_MS))
+    const day = Math.floor(beforeMs / DAY_MS)
+    for (const [key, parked] of this.#parked) if (parked.day < day) this.#parked.delete(key)
+    return this.#delivered.expire(day)
   }
 }
 

@@ -26,11 +26,14 @@ export interface Dirty {
   readonly tenants: Set<string>
 }
 
-export type ParkStep =
-  /** Nothing of the window waits to be parked. */
-  | { readonly kind: 'none' }
-  | { readonly kind: 'parked' }
-  | { readonly kind: 'over-budget'; readonly parks: number; readonly reasons: readonly string[] }
+/** `none`: nothing of the window waits to be parked. */
+export type ParkStep = { readonly kind: 'none' } | { readonly kind: 'parked' } | OverBudget
+
+export interface OverBudget {
+  readonly kind: 'over-budget'
+  readonly parks: number
+  readonly reasons: readonly string[]
+}
 
 const PARKED_BATCH_BYTES_MAX = 4 * 1024 * 1024
 const LEDGER_BATCH_RECORDS_MAX = 2_000
@@ -61,26 +64,30 @@ export async function park(window: Window, deps: SettleDeps, nowMs: number): Pro
     deps.observeParked(parking.reason)
   }
   deps.budget.note(budgeted.length, 0)
-  await flushLedger(deps)
+  await writeDown(window, deps, nowMs)
   return { kind: 'parked' }
 }
 
 /**
- * Every record of the window has its fate: counts them, and makes ledger and totals durable. Resolves with the offset
- * that may be committed then. Rejects with a TransientError; calling again goes on where it failed.
+ * Makes durable what is certain of the window so far: the ledger, and each tenant's totals up to its first record without
+ * a fate. They go together: a delivered revision whose next one is in the ledger already looks stale to the lane's next
+ * owner. Rejects with a TransientError; calling again goes on where it failed.
  */
-export async function settle(window: Window, deps: SettleDeps, nowMs: number): Promise<number> {
-  if (!window.counted) {
-    count(window, deps, nowMs)
-    deps.budget.note(0, notParked(window))
-    window.counted = true
-  }
+export async function writeDown(window: Window, deps: SettleDeps, nowMs: number): Promise<void> {
+  count(window, deps, nowMs)
   await flushLedger(deps)
-  return endOf(window)
 }
 
-function notParked(window: Window): number {
-  return window.fates.filter(fate => fate !== null && fate.kind !== 'park' && fate.kind !== 'parked-before').length
+/** As writeDown, when every record has its fate. Resolves with the offset that may be committed then. */
+export async function settle(window: Window, deps: SettleDeps, nowMs: number): Promise<number> {
+  if (window.fates.some(fate => columnOf(fate) === null)) throw new Error('a window is settled before its records are')
+  await writeDown(window, deps, nowMs)
+  deps.budget.note(0, notParked(window))
+  return (window.records.at(-1)?.offset ?? -1) + 1
+}
+
+function notParked({ fates }: Window): number {
+  return fates.filter(fate => fate !== null && fate.kind !== 'park' && fate.kind !== 'parked-before').length
 }
 
 /** Makes durable what is certain so far. Rejects with a TransientError; what was not acked stays dirty. */
@@ -155,36 +162,39 @@ function markParked(window: Window, index: number, parking: Parking, deps: Settl
 
 /** Each record counts once, however often its window is read: those before `upTo` are in the totals already. */
 function count(window: Window, { ledger, dirty }: SettleDeps, nowMs: number): void {
-  const deltas = new Map<string, { delivered: number; duplicate: number; stale: number; parked: number }>()
+  const counts = new Map<string, { readonly delta: Record<keyof TotalsDelta, number>; upTo: number }>()
+  const waiting = new Set<string>()
   for (const [index, decoding] of window.decoded.entries()) {
-    const tenantId = decoding.kind === 'arrival' ? decoding.arrival.alert.tenantId : decoding.unreadable.tenantId
+    const { tenantId } = decoding.kind === 'arrival' ? decoding.arrival.alert : decoding.unreadable
     const record = window.records[index]
-    if (!record || record.offset < ledger.countedUpTo(tenantId)) continue
-    let delta = deltas.get(tenantId)
-    if (!delta) deltas.set(tenantId, (delta = { delivered: 0, duplicate: 0, stale: 0, parked: 0 }))
-    delta[columnOf(window.fates[index] ?? null)]++
+    if (!record || waiting.has(tenantId) || record.offset < ledger.countedUpTo(tenantId)) continue
+    const column = columnOf(window.fates[index] ?? null)
+    if (column === null) {
+      waiting.add(tenantId)
+      continue
+    }
+    let count = counts.get(tenantId)
+    if (!count) counts.set(tenantId, (count = { delta: { delivered: 0, duplicate: 0, stale: 0, parked: 0 }, upTo: 0 }))
+    count.delta[column]++
+    count.upTo = record.offset + 1
   }
-  for (const [tenantId, delta] of deltas) {
-    ledger.addTotals(tenantId, delta, endOf(window), nowMs)
+  for (const [tenantId, { delta, upTo }] of counts) {
+    ledger.addTotals(tenantId, delta, upTo, nowMs)
     dirty.tenants.add(tenantId)
   }
 }
 
-function columnOf(fate: Fate | null): keyof TotalsDelta {
+/** Null: not certain yet. */
+function columnOf(fate: Fate | null): keyof TotalsDelta | null {
   switch (fate?.kind) {
     case 'delivered':
       return 'delivered'
     case 'dropped':
       return fate.why
-    case 'park':
     case 'parked-before':
       return 'parked'
+    case 'park':
     case undefined:
-      throw new Error('a window is counted before every record has its fate')
+      return null
   }
-}
-
-/** First offset after the window. */
-function endOf(window: Window): number {
-  return (window.records.at(-1)?.offset ?? -1) + 1
 }

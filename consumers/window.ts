@@ -26,7 +26,6 @@ export interface Window {
   readonly decoded: readonly Decoding[]
   /** null: not decided yet. */
   readonly fates: (Fate | null)[]
-  counted: boolean
 }
 
 /** One alert at most once, so that its next revision is decided when the fate of this one is known. */
@@ -44,7 +43,7 @@ export async function openWindow(
 ): Promise<Window> {
   const decoded: Decoding[] = []
   for (const record of records) decoded.push(await decode(record, codec, isOfThisLane))
-  return { records, decoded, fates: records.map(() => null), counted: false }
+  return { records, decoded, fates: records.map(() => null) }
 }
 
 /**

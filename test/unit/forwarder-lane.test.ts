@@ -2,10 +2,21 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { TransientError } from '../../platform/retry.ts'
-import { alertOf, alertRecord, logRecord, TENANT_A, TENANT_B, TENANT_C, TENANT_D, tenantOf } from './fakes/records.ts'
+import type { Tenant } from '../../schemas/types.ts'
+import {
+  alertOf,
+  alertRecord,
+  LANE,
+  logRecord,
+  TENANT_A,
+  TENANT_B,
+  TENANT_C,
+  TENANT_D,
+  tenantOf,
+} from './fakes/records.ts'
 import type { Forwarder, Plan, World } from './fakes/forwarder-world.ts'
 import { forwarderWorld, TOPICS } from './fakes/forwarder-world.ts'
-import { schemaFile } from './fakes/codecs.ts'
+import { schemaFile, valueOf } from './fakes/codecs.ts'
 
 /** Every fate there is, in four windows of five. */
 function everyFate(): World {
@@ -37,16 +48,25 @@ function everyFate(): World {
   return world
 }
 
-/** How many points a run passes when nothing goes wrong. */
-async function pointsOf(make: () => World): Promise<number> {
-  const world = make()
+/** A run in which nothing goes wrong, with the points that it passed. */
+async function undisturbed(): Promise<World> {
+  const world = everyFate()
   world.plan({ at: -1, act: 'die' })
   await world.untilDone(world.start())
-  return world.points
+  return world
+}
+
+/** Each tenant's records by fate. */
+function countsOf({ ackedTotals }: World): unknown {
+  const counts = [...ackedTotals].map(([tenantId, { delivered, duplicate, stale, parked }]) => {
+    return [tenantId, { delivered, duplicate, stale, parked }]
+  })
+  return Object.fromEntries(counts)
 }
 
 async function atEveryPoint(act: Plan['act'], story: (world: World, first: Forwarder) => Promise<void>): Promise<void> {
-  const points = await pointsOf(everyFate)
+  const calm = await undisturbed()
+  const { points } = calm
   expect(points).toBeGreaterThan(30)
   for (let at = 0; at < points; at++) {
     const world = everyFate()
@@ -54,6 +74,7 @@ async function atEveryPoint(act: Plan['act'], story: (world: World, first: Forwa
     const first = world.start()
     try {
       await story(world, first)
+      if (world.committed === world.stream.length) expect(countsOf(world)).toEqual(countsOf(calm))
     } catch (error) {
       throw new Error(`${act} at point ${at} of ${points}: ${String(error)}`, { cause: error })
     }
@@ -230,12 +251,57 @@ describe('the lane goes to another worker', () => {
 
   test('a lost lane leaves no trace in the gauges', async () => {
     await atEveryPoint('lose', async (world, first) => {
+      let told = -1
+      first.abort.signal.addEventListener('abort', () => (told = first.ledgers.length), { once: true })
       await world.until(() => first.abort.signal.aborted)
-      const told = first.ledgers.length
       await world.clock.advance(1_000)
       expect(first.ledgers.length).toBe(told)
     })
   }, 60_000)
+
+  test('in the middle of a window: what was delivered of it counts as delivered', async () => {
+    const world = forwarderWorld()
+    world.specs(...[1, 2, 3, 4].map(version => ({ alertId: 'a1', version })))
+    const first = world.start()
+    let quiesced: Promise<void> | undefined
+    world.engine.judge = (_item, request) => {
+      if (request === 1) quiesced = first.lane.quiesce()
+      return 'accept'
+    }
+    await world.until(() => quiesced !== undefined)
+    await world.clock.until(quiesced ?? Promise.reject(new Error('not quiesced')))
+    expect(world.ackedTotals.get(TENANT_A)).toMatchObject({ upTo: 2, delivered: 2 })
+    world.lose(first)
+    await world.untilDone(world.start('second'))
+    world.judge()
+    expect(world.ackedTotals.get(TENANT_A)).toMatchObject({ upTo: 4, delivered: 4, stale: 0 })
+  })
+
+  for (const what of [
+    { name: 'an alert', records: 1 },
+    { name: 'an alert and totals', records: 2 },
+  ]) {
+    test(`${what.name} that a zombie writes down late hides nothing, and is written over`, async () => {
+      const world = forwarderWorld({ windowRecords: 1 })
+      world.specs(...[1, 2, 3, 4].map(version => ({ alertId: 'a1', version })))
+      const first = world.start()
+      await world.untilDone(first)
+      world.lose(first)
+      const late = world.broker.records(TOPICS.deliveries).slice(0, what.records)
+      const again = late.map(({ key, value }) => ({ key: String(key), value }))
+      await world.broker.publisher().append(TOPICS.deliveries, LANE, again)
+      const second = world.start('second') // with nothing to do but this
+      await world.clock.advance(1_000)
+      const totals = world.deliveries().findLast(each => each.totals !== null)?.totals
+      expect(totals).toMatchObject({ upTo: 4, delivered: 4 })
+      const last = world.deliveries().findLast(({ alertId }) => alertId === 'a1')
+      expect(last?.delivered).toMatchObject({ offset: 3 })
+      world.lose(second)
+      await world.untilDone(world.start('third', { from: 0 }))
+      world.judge()
+      expect(world.engine.accepted.length).toBe(4)
+    })
+  }
 })
 
 describe('the lane stays over a rejoin', () => {
@@ -522,7 +588,8 @@ describe('a parked revision', () => {
 
   test('with a key that names no alert leaves the tenant’s totals in place', async () => {
     const world = forwarderWorld()
-    world.specs({ alertId: 'a1' }, { raw: Buffer.from('?'), key: `${TENANT_A}/` }, { raw: null, key: TENANT_A })
+    world.specs({ alertId: 'a1' }, { alertId: '' }, { raw: Buffer.from('?'), key: `${TENANT_A}/` })
+    world.specs({ raw: null, key: TENANT_A }, { raw: null, key: null }, { raw: null, key: '/' })
     const lane = world.start()
     await world.untilDone(lane)
     world.judge()
@@ -530,6 +597,76 @@ describe('a parked revision', () => {
     expect(underTotalsKey.length).toBeGreaterThan(0)
     for (const { totals } of underTotalsKey) expect(totals).not.toBeNull()
   })
+})
+
+describe('a tenant', () => {
+  function tellTenant(world: World, lane: Forwarder, tenantId: string, change: Partial<Tenant> = {}): void {
+    const value = world.codecs.tenants.encode(tenantOf(tenantId, change))
+    lane.lane.table(TOPICS.tenants, logRecord(9, tenantId, value))
+  }
+
+  function sentAgain(world: World): unknown[] {
+    const alerts = world.broker.records(TOPICS.alerts).map(({ value }) => valueOf(world.codecs.alerts, value))
+    return alerts.map(({ tenantId, alertId, origin, attempts }) => ({ tenantId, alertId, origin, attempts }))
+  }
+
+  const AGAIN = { tenantId: TENANT_D, alertId: 'd1', origin: 'retry', attempts: 1 }
+
+  test('that becomes known has what was parked for want of it sent again', async () => {
+    const world = forwarderWorld()
+    world.specs({ tenantId: TENANT_D, alertId: 'd1' }, { alertId: 'a1' })
+    const lane = world.start()
+    await world.untilDone(lane)
+    expect(world.parkedRecords().map(({ reason }) => reason)).toEqual(['unknown-tenant'])
+    tellTenant(world, lane, TENANT_D)
+    await world.clock.advance(1_000)
+    expect(sentAgain(world)).toEqual([AGAIN])
+    world.feed(lane, AGAIN)
+    await world.untilDone(lane)
+    world.judge()
+    expect(world.ackedTotals.get(TENANT_D)).toMatchObject({ seen: 2, parked: 1, delivered: 1 })
+  })
+
+  test('that became known while nobody had the lane: the same', async () => {
+    const world = forwarderWorld()
+    world.specs({ tenantId: TENANT_D, alertId: 'd1' })
+    const first = world.start()
+    await world.untilDone(first)
+    world.lose(first)
+    world.tenants.push(tenantOf(TENANT_D))
+    world.start('second')
+    await world.clock.advance(1_000)
+    expect(sentAgain(world)).toEqual([AGAIN])
+    expect(world.faults).toEqual([])
+  })
+
+  test('that was removed and comes back begins anew: what it had is delivered again', async () => {
+    const world = forwarderWorld()
+    world.specs({ alertId: 'a1' })
+    const lane = world.start()
+    await world.untilDone(lane)
+    tellTenant(world, lane, TENANT_A, { state: 'off-boarded' })
+    tellTenant(world, lane, TENANT_A)
+    world.feed(lane, { alertId: 'a1' })
+    await world.untilDone(lane)
+    expect(world.engine.accepted.map(({ known }) => known)).toEqual([false, true])
+    expect(world.ackedTotals.get(TENANT_A)).toMatchObject({ seen: 2, delivered: 2 })
+  })
+})
+
+test('records that retention deleted unread are counted once, however often they are missed', async () => {
+  const world = forwarderWorld()
+  for (const name of ['first', 'second', 'third']) {
+    const lane = world.start(name, { live: false })
+    lane.lane.lost(0, 3)
+    if (name !== 'first') lane.lane.lost(3, 5)
+    lane.lane.live()
+    await world.clock.advance(1_000)
+    world.lose(lane)
+  }
+  const written = world.deliveries().map(({ tenantId, totals }) => [tenantId, totals?.lost])
+  expect(written.at(0)).toEqual(['', 3])
+  expect(written.at(-1)).toEqual(['', 5])
 })
 
 describe('a dependency', () => {
@@ -589,15 +726,32 @@ describe('a quiet lane', () => {
     expect(world.ackedTotals.get(TENANT_A)).toMatchObject({ seen: 1, delivered: 1 })
   })
 
+  test('writes them also while it stands still because too much would be parked', async () => {
+    const world = forwarderWorld({ parkingCount: 1 })
+    world.specs({ tenantId: TENANT_B, alertId: 'b1' })
+    const lane = world.start()
+    await world.untilDone(lane)
+    world.engine.judge = () => 'refuse'
+    world.feed(lane, { alertId: 'r1' }, { alertId: 'r2' }, { alertId: 'r3' })
+    await world.until(() => lane.stops.includes(true))
+    const written = () => world.deliveries().filter(({ tenantId, totals }) => tenantId === TENANT_B && totals).length
+    expect(written()).toBe(1)
+    await world.clock.advance(2 * DAY_MS)
+    expect(written()).toBe(2)
+  })
+
   test('forgets alerts when the topic does', async () => {
     const world = forwarderWorld()
-    world.specs({ alertId: 'a1' })
+    world.engine.judge = ({ alertId }) => (alertId === 'p1' ? 'refuse' : 'accept')
+    world.specs({ alertId: 'a1' }, { alertId: 'p1' })
     const lane = world.start()
     await world.untilDone(lane)
     await world.clock.advance(30 * DAY_MS)
     expect(lane.lane.ledger.entries).toBe(1)
+    expect([...lane.lane.ledger.tenantsWithParked()]).toEqual([TENANT_A])
     await world.clock.advance(7 * DAY_MS)
     expect(lane.lane.ledger.entries).toBe(0)
+    expect([...lane.lane.ledger.tenantsWithParked()]).toEqual([])
   })
 
   test('wakes at once when a record comes, and ends when it is lost', async () => {

@@ -63,7 +63,7 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
   const clock = handClock()
   const registry = fakeRegistry()
   const codecs = realCodecs(registry, clock)
-  const broker = fakeBroker()
+  const broker = fakeBroker(clock.now)
   const engine = fakeEngine()
   const log = recordingLog()
   const stream: LogRecord[] = []
@@ -198,6 +198,7 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
   }
 
   function learn(topic: string, value: Buffer | null): void {
+    if (topic === TOPICS.alerts) return
     if (topic === TOPICS.parked) {
       parkedOffsets.add(valueOf(codecs.parked, value).offset)
       return

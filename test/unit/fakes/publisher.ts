@@ -4,8 +4,6 @@ import type { OutRecord, Publisher } from '../../../platform/kafka/producer.ts'
 import type { LogReader } from '../../../platform/kafka/reader.ts'
 import { TransientError } from '../../../platform/retry.ts'
 
-const START_MS = 1_764_000_000_000
-
 /** An append that fails: before anything is on the log, or after all of it is. Spent when `budget` is 0. */
 interface PublishFault {
   readonly when: 'before' | 'after'
@@ -34,12 +32,16 @@ export interface AppendPoints {
 
 const NOTHING_HAPPENS: AppendPoints = { before: () => turn(), landed: () => turn(), acked: () => {}, over: () => {} }
 
-export function fakeBroker(): FakeBroker & {
+/** `partitions` of each topic there is; absent: whatever is written to is there. */
+export function fakeBroker(
+  nowMs: () => number,
+  partitions?: Readonly<Record<string, number>>,
+): FakeBroker & {
   /** A connection to the log; `points` sees what goes through this one. */
   publisher(points?: AppendPoints): Publisher
   reader(): LogReader
 } {
-  const topics = new Map<string, LogRecord[]>()
+  const topics = new Map<string, Map<number, LogRecord[]>>()
   const faults: PublishFault[] = []
   const batches: { topic: string; records: number; bytes: number }[] = []
 
@@ -51,12 +53,14 @@ export function fakeBroker(): FakeBroker & {
     throw new TransientError(`Kafka did not take it (${when} the append)`)
   }
 
-  function land(topic: string, records: readonly OutRecord[]): number {
-    const log = topics.get(topic) ?? []
-    topics.set(topic, log)
+  function land(topic: string, partition: number, records: readonly OutRecord[]): number {
+    const parts = topics.get(topic) ?? new Map<number, LogRecord[]>()
+    topics.set(topic, parts)
+    const log = parts.get(partition) ?? []
+    parts.set(partition, log)
     const first = log.length
     for (const { key, value } of records) {
-      log.push({ offset: log.length, timestampMs: START_MS + log.length, key: Buffer.from(key), value })
+      log.push({ offset: log.length, timestampMs: nowMs(), key: Buffer.from(key), value })
     }
     const bytes = records.reduce((sum, each) => sum + each.key.length + (each.value?.length ?? 0), 0)
     batches.push({ topic, records: records.length, bytes })
@@ -66,21 +70,22 @@ export function fakeBroker(): FakeBroker & {
   return {
     faults,
     batches,
-    records: topic => topics.get(topic) ?? [],
+    records: topic => [...(topics.get(topic)?.values() ?? [])].flat(),
     reader: () => ({
-      async *read(topic, _partition, from, to) {
-        const found = (topics.get(topic) ?? []).filter(({ offset }) => offset >= from && offset < to)
+      async *read(topic, partition, from, to) {
+        const found = (topics.get(topic)?.get(partition) ?? []).filter(({ offset }) => offset >= from && offset < to)
         if (found.length > 0) yield found
       },
       close: () => Promise.resolve(),
     }),
     publisher: (points = NOTHING_HAPPENS) => ({
-      async append(topic, _partition, records) {
+      async append(topic, partition, records) {
         if (records.length === 0) throw new Error('an empty append')
+        if (partitions && partition >= (partitions[topic] ?? 0)) throw new TransientError('there is no such partition')
         await points.before(topic)
         try {
           fire('before', topic)
-          const first = land(topic, records)
+          const first = land(topic, partition, records)
           await points.landed(topic)
           fire('after', topic)
           points.acked(topic, records)
