@@ -30,7 +30,7 @@ export async function startProgram(
   const child = spawn(command ?? '', rest, { cwd: ROOT, env: { ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (chunk: Buffer) => (said = `${said}${chunk}`.slice(-4_000)))
+    stream?.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)))
   const program: Program = {
     child,
     cpuSeconds() {

@@ -55,7 +55,7 @@ export interface PollerDeps {
   readonly observe: PollerObserver
 }
 
-export interface PollerLimits {
+interface PollerLimits {
   readonly intervalMs: number
   readonly overlapMs: number
   readonly lookbackMs: number
@@ -91,9 +91,13 @@ interface TenantState {
   /** Graph or Entra asked for a pause until then: nothing else may bring a turn forward. */
   notBeforeMs: number
   sweeping: SweepRun | null
+  /** That the app may do more than read is said once. */
+  isOverGrantSaid: boolean
   /** What a tenant that needs attention waits for. */
   waiting: { readonly credentialVersion: string; readonly untilMs: number } | null
 }
+
+type Pause = Extract<TurnEnd, { kind: 'throttled' }>
 
 interface TurnRecord {
   /** The checkpoint that the turn began with. */
@@ -170,6 +174,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
         abort: new AbortController(),
         notBeforeMs: known && sameApp ? known.notBeforeMs : 0,
         sweeping: null,
+        isOverGrantSaid: false,
         waiting: null,
       })
     }
@@ -232,12 +237,24 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       const nextMs = nextTurnMs(state, end, startedMs)
       await remember(state, { end, progress, base, tally, nextMs })
       if (end.kind === 'ok' || end.kind === 'partial') state.failures = 0
-      if (end.kind === 'ok' && !end.more) await sweepOn(state)
-      return nextMs
+      sayOverGrant(state)
+      const pause = end.kind === 'ok' && !end.more ? await sweepOn(state) : null
+      return pause === null ? nextMs : await pauseAfterSweep(state, pause, startedMs)
     } catch (error) {
       if (state.abort.signal.aborted || signal.aborted) return null
       return await afterFault(state, error, { progress: reached, base, tally })
     }
+  }
+
+  function sayOverGrant(state: TenantState): void {
+    const { tenantId } = state.tenant
+    const needless = deps.graph.grant(tenantId)?.writeRoles ?? []
+    if (needless.length === 0 || state.isOverGrantSaid) return
+    state.isOverGrantSaid = true
+    log.warn('the app of a tenant may do more than read: the customer can take these permissions back', {
+      tenantId,
+      permissions: needless.join(', '),
+    })
   }
 
   /** Nobody is asked while a tenant waits, but its receipt goes on. */
@@ -290,10 +307,15 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   }
 
   function listingOf(state: TenantState): Omit<ListingDeps, 'take' | 'by'> {
+    // two owners at once would spend the tenant's budget twice
+    const take: Budget['take'] = nowMs => {
+      if (!context.leased()) throw notOurs()
+      return state.budget.take(nowMs)
+    }
     return {
       graph: deps.graph,
       access: state.access,
-      budget: state.budget,
+      budget: { take },
       clock,
       random: deps.random,
       signal: AbortSignal.any([signal, state.abort.signal]),
@@ -312,7 +334,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       async append(topic, partition, records) {
         signal.throwIfAborted()
         state.abort.signal.throwIfAborted()
-        if (!context.leased()) throw new TransientError('the lane may belong to another worker')
+        if (!context.leased()) throw notOurs()
         return deps.publisher.append(topic, partition, records)
       },
     }
@@ -323,15 +345,18 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     return done
   }
 
-  /** A slice of the tenant's daily sweep, when it is due. A fault puts it off; polling does not suffer. */
-  async function sweepOn(state: TenantState): Promise<void> {
+  /**
+   * A slice of the tenant's daily sweep, when it is due. A fault puts it off; polling does not suffer. Resolves with the
+   * pause that Graph asked for meanwhile, which holds for polls too.
+   */
+  async function sweepOn(state: TenantState): Promise<Pause | null> {
     const { tenant, access, checkpoint } = state
     const { tenantId } = tenant
     const receipt = receipts.get(tenantId) ?? null
-    if (!checkpoint || checkpoint.watermark === '') return
+    if (!checkpoint || checkpoint.watermark === '') return null
     try {
       if (!state.sweeping) {
-        if (!isSweepDue(tenant, receipt, clock.now(), limits.sweep)) return
+        if (!isSweepDue(tenant, receipt, clock.now(), limits.sweep)) return null
         const backMs = overlapOf({ overlapMs: limits.overlapMs, intervalMs: intervalMsOf(state) })
         state.sweeping = beginSweep(await deps.known(tenantId, lane), checkpoint, backMs, limits.sweep)
       }
@@ -348,8 +373,9 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       const step = await stepSweep(run, receipt, sweepSlice, () => clock.now())
       switch (step.kind) {
         case 'goes-on':
+          return null
         case 'put-off':
-          return
+          return step.trouble.kind === 'throttled' && step.trouble.retryAfterMs !== null ? step.trouble : null
         case 'ended': {
           state.sweeping = null
           deps.observe.swept(step.swept)
@@ -357,18 +383,29 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
           if (late > 0) log.warn('a sweep found alerts that no poll had shown', { tenantId, late, repaired })
           if (gaps.length > 0)
             log.warn('a sweep left windows that Graph does not give', { tenantId, gaps: gaps.length })
-          if (step.proven === null || !context.leased()) return
+          if (step.proven === null || !context.leased()) return null
           receipts.set(tenantId, step.proven)
           const value = codecs.checkpoints.encode(sweepReceipt(tenantId, access.source, step.proven))
           await deps.publisher.append(topics.checkpoints, lane, [{ key: sweepReceiptKey(tenantId), value }])
+          return null
         }
       }
     } catch (error) {
       state.sweeping = null
-      if (signal.aborted || state.abort.signal.aborted) return
+      if (signal.aborted || state.abort.signal.aborted) return null
       if (!(error instanceof TransientError)) log.error('a sweep failed by a fault in the poller', { tenantId, error })
       else log.warn('a sweep is put off', { tenantId, error })
+      return null
     }
+  }
+
+  /** "Nothing new" was true of the poll; of the pause that follows it is not. */
+  async function pauseAfterSweep(state: TenantState, pause: Pause, startedMs: number): Promise<number> {
+    const nextMs = nextTurnMs(state, pause, startedMs)
+    if (!state.checkpoint) return nextMs
+    const said = { state: pause.kind, problem: pause.detail, problemSince: clock.now() }
+    await write(state, { ...state.checkpoint, ...said }, nextMs)
+    return nextMs
   }
 
   /** The checkpoint follows the acks of all that it covers. */
@@ -480,6 +517,10 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       }
     },
   }
+}
+
+function notOurs(): TransientError {
+  return new TransientError('the lane may belong to another worker')
 }
 
 function isNews(before: Checkpoint, next: Checkpoint): boolean {

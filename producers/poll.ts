@@ -109,6 +109,8 @@ async function catchUp(start: Progress, whole: Window, deps: PollDeps, reach: Re
   const open = addMs(now, -overlapMs)
   let progress = start
   let { from } = whole
+  // the watermark stays before what they are missing from; the others' newest alerts are read all the same
+  let silent: readonly string[] = []
   while (compare(from, now) < 0) {
     const to = endOfSlice(from, now, open, start.watermark)
     const closed = compare(to, open) <= 0
@@ -122,18 +124,18 @@ async function catchUp(start: Progress, whole: Window, deps: PollDeps, reach: Re
       if (cover.missing.length === 0) continue
       const waited = compare(window.from, addMs(open, -PARTIAL_PATIENCE_MS)) < 0
       if (!waited) {
-        await reach(progress)
-        return { kind: 'partial', providers: cover.missing }
+        silent = [...new Set([...silent, ...cover.missing])]
+        continue
       }
       const reason = `no answer from ${cover.missing.join(', ')}`
       progress = { ...progress, gaps: addGap(progress.gaps, window, reason, deps.nowMs()) }
     }
     // what Graph dates later than its answer is not in the answer
-    progress = { ...progress, watermark: later(progress.watermark, asOf) }
+    if (silent.length === 0) progress = { ...progress, watermark: later(progress.watermark, asOf) }
     await reach(progress)
     from = to
   }
-  return null
+  return silent.length === 0 ? null : { kind: 'partial', providers: silent }
 }
 
 /** What was never listed and no later poll will list is a window of its own, so that it is read as a closed one. */

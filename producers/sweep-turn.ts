@@ -39,7 +39,7 @@ export type SweepStep =
   | { readonly kind: 'goes-on' }
   | { readonly kind: 'ended'; readonly swept: Swept; readonly proven: Sweep | null }
   /** Graph is in trouble; the same slice is tried in a later turn. */
-  | { readonly kind: 'put-off' }
+  | { readonly kind: 'put-off'; readonly trouble: Extract<SweepEnd, { kind: 'trouble' }>['trouble'] }
 
 /** One slice. Rejects as `sweepSlice` does. */
 export async function stepSweep(
@@ -51,7 +51,7 @@ export async function stepSweep(
   const [slice] = run.rest
   if (slice) {
     const end = await sweepSlice(slice)
-    if (end.kind === 'trouble') return { kind: 'put-off' }
+    if (end.kind === 'trouble') return { kind: 'put-off', trouble: end.trouble }
     run.rest.shift()
     run.done = run.done === null ? end : joined(run.done, end)
   }
