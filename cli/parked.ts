@@ -171,6 +171,13 @@ export function discardParked(
     for (let at = 0; at < rows.length; at += 1_000) {
       await audit.note('progress', { coordinates: rows.slice(at, at + 1_000).map(({ id }) => id) })
     }
+    // so that they are not retried by themselves either, should their tenant come back
+    const publisher = await connection.publisher()
+    for (const [lane, own] of Map.groupBy(rows, row => row.lane)) {
+      const keys = new Set(own.map(row => `${row.tenantId}/${row.alertId}`))
+      const tombstones = [...keys].map(key => ({ key, value: null }))
+      await publisher.append(connection.topic('parked'), lane, tombstones)
+    }
     await audit.note('end', { outcome: 'done', records: rows.length })
     io.out(`${rows.length} records discarded\n`)
     return EXIT.ok

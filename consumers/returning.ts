@@ -33,7 +33,12 @@ export async function retryParkedOf(tenantIds: ReadonlySet<string>, deps: Return
   const waiting = new Map<string, OutRecord>()
   for await (const records of reader.read(topics.parked, lane, 0, TO_THE_END)) {
     for (const { key, value } of records) {
-      if (value === null || !tenantIds.has(tenantOf(key))) continue
+      if (!tenantIds.has(tenantOf(key))) continue
+      if (value === null) {
+        // what was parked of this alert until here was discarded
+        for (const [id, record] of waiting) if (record.key === key?.toString()) waiting.delete(id)
+        continue
+      }
       const decoded = await decodeLearning(codecs.parked, value)
       if (decoded.kind !== 'value') continue
       const { reason, format, attempts, record } = decoded.value
