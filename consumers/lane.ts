@@ -124,6 +124,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   )
 
   let live = false
+  const losses: { readonly from: number; readonly to: number; readonly afterLive: boolean }[] = []
   /** Tenants whose record arrived (again), for whom what waited is not sent again yet. */
   const returned = new Set<string>()
   /** Wakes the lane when there is work beside the queue. */
@@ -149,12 +150,24 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
     deps.observe.ledger(lane, ledger.entries, ledger.bytes)
     for (const tenantId of ledger.tenantsWithParked()) if (tenants.isActive(tenantId)) returned.add(tenantId)
     for (;;) {
+      noteLosses()
       await upkeep()
       await retryReturned()
       const records = await next()
       if (records === null) continue
       const window = await patiently(() => openWindow(records, codecs.alerts, id => laneOf(id, deps.lanes) === lane))
       while (!(await stretch(() => advance(window)))) await upkeep() // a lane may stand still for weeks
+    }
+  }
+
+  /** What was lost is counted when everything before it is, and once the ledger is known. */
+  function noteLosses(): void {
+    const due = losses.filter(({ from, afterLive }) => !afterLive || (settledUpTo !== null && settledUpTo >= from))
+    for (const loss of due) {
+      ledger.addLost(loss.from, loss.to)
+      losses.splice(losses.indexOf(loss), 1)
+      dirty.tenants.add(LANE_ITSELF)
+      nextUpkeepMs = 0
     }
   }
 
@@ -316,8 +329,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
     ledger,
     table: (topic, record) => intake.take(topic, record),
     lost(from, to) {
-      ledger.addLost(from, to)
-      dirty.tenants.add(LANE_ITSELF)
+      losses.push({ from, to, afterLive: live })
     },
     live() {
       work().catch((error: unknown) => {

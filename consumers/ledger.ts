@@ -156,13 +156,16 @@ export class Ledger {
     })
   }
 
-  /** Records of the lane that were deleted before they were read; counted for the lane, whose tenant id is empty. */
+  /**
+   * Records of the lane that were deleted before they were read; counted for the lane, whose tenant id is empty. Only what
+   * no totals count: an offset that was not committed yet may lie behind what was settled.
+   */
   addLost(from: number, upTo: number): void {
-    const now = this.#totals.get(LANE_ITSELF)
-    const count = Math.max(0, upTo - Math.max(from, now?.upTo ?? 0))
+    const settled = Math.max(0, ...[...this.#totals.values()].map(totals => totals.upTo))
+    const count = Math.max(0, upTo - Math.max(from, settled))
     if (count === 0) return
-    const lost = (now?.lost ?? 0) + count
-    this.#totals.set(LANE_ITSELF, { ...(now ?? NO_TOTALS), upTo, lost })
+    const now = this.#totals.get(LANE_ITSELF) ?? NO_TOTALS
+    this.#totals.set(LANE_ITSELF, { ...now, upTo, lost: now.lost + count })
   }
 
   totals(tenantId: string): Delivery | null {

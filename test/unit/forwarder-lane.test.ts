@@ -769,3 +769,25 @@ describe('a quiet lane', () => {
     expect(world.faults).toEqual([])
   })
 })
+
+describe('records that were deleted before they were read', () => {
+  test('count once for the lane, over restarts, and not where they were settled before', async () => {
+    const world = forwarderWorld()
+    const lostIn = () => world.deliveries().findLast(({ tenantId }) => tenantId === '')?.totals?.lost
+    world.specs({ alertId: 'a1' }, { alertId: 'a2' }, { alertId: 'a3' })
+    const first = world.start('first', { live: false })
+    first.lane.live()
+    await world.untilDone(first)
+    world.lose(first)
+    // the offset of 1 was committed, everything before 3 settled, and what is before 7 deleted
+    const second = world.start('second', { live: false })
+    second.lane.lost(1, 7)
+    second.lane.live()
+    await world.until(() => lostIn() === 4)
+    world.lose(second)
+    const third = world.start('third', { live: false })
+    third.lane.lost(7, 9)
+    third.lane.live()
+    await world.until(() => lostIn() === 6)
+  })
+})
