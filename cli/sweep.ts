@@ -14,7 +14,7 @@ import { cover, LISTING_LIMITS } from '../producers/listing.ts'
 import { overlapOf } from '../producers/poll.ts'
 import { publishPage } from '../producers/publish.ts'
 import { createSeen } from '../producers/seen.ts'
-import type { Swept } from '../producers/sweep.ts'
+import type { SweepEnd, Swept } from '../producers/sweep.ts'
 import { joined, provenAfter, SWEEP_SLICE_MS, sweep, sweepReceipt, sweepReceiptKey } from '../producers/sweep.ts'
 import type { Window } from '../producers/window.ts'
 import { addMs, compare, fromEpochMs, slices } from '../producers/window.ts'
@@ -178,9 +178,8 @@ async function sweepTenant(tenant: Tenant, site: Site): Promise<SweepRow> {
     limits: LISTING_LIMITS,
     observe: { request: () => {} },
   }
-  let whole: Swept | null = null
-  for (const slice of slices(window.from, window.to, SWEEP_SLICE_MS)) {
-    const end = await sweep(slice, openFrom, {
+  const sweepSlice = (slice: Window): Promise<SweepEnd> =>
+    sweep(slice, openFrom, {
       tenantId: tenant.tenantId,
       source: access.source,
       known,
@@ -204,24 +203,31 @@ async function sweepTenant(tenant: Tenant, site: Site): Promise<SweepRow> {
           },
         ),
     })
-    if (end.kind === 'trouble') {
-      return failed(slice, wordsOf(end.trouble))
-    }
+  let whole: Swept | null = null
+  for (const slice of slices(window.from, window.to, SWEEP_SLICE_MS)) {
+    const end = await sweepSlice(slice)
+    if (end.kind === 'trouble') return failed(slice, wordsOf(end.trouble))
     whole = whole === null ? end : joined(whole, end)
   }
   if (whole === null) return failed(window, 'nothing of that time is polled yet')
   const proven = options.dryRun ? receipt : provenAfter(receipt, whole, provableTo, nowMs)
   if (!options.dryRun && proven !== null) await writeReceipt(connection, tenant, lane, proven)
-  const { listed, repaired, late, missing } = whole
+  // what pollers could not read before the window is tried too; it proves nothing about the time in between
+  let all: Swept = whole
+  for (const gap of olderGaps(tenant, window, site)) {
+    const end = await sweepSlice(gap)
+    if (end.kind === 'trouble') return failed(gap, wordsOf(end.trouble))
+    all = joined(all, end)
+  }
   return {
     ...blank,
     ...window,
-    listed,
-    known: whole.known,
-    repaired,
-    late,
-    missing,
-    gaps: whole.gaps.map(gap => ({ ...gap.window, reason: gap.reason })),
+    listed: all.listed,
+    known: all.known,
+    repaired: all.repaired,
+    late: all.late,
+    missing: all.missing,
+    gaps: all.gaps.map(gap => ({ ...gap.window, reason: gap.reason })),
     provenUpTo: proven?.to ?? null,
     problem: null,
   }
@@ -229,6 +235,14 @@ async function sweepTenant(tenant: Tenant, site: Site): Promise<SweepRow> {
 
 function wordsOf(trouble: Trouble): string {
   return trouble.kind === 'needs-attention' ? `${trouble.problem.words} [${trouble.problem.code}]` : trouble.detail
+}
+
+function olderGaps({ tenantId }: Tenant, window: Window, { checkpoints, options }: Site): readonly Window[] {
+  if (options.since !== undefined) return []
+  const gaps = checkpoints.get(tenantId)?.gaps ?? []
+  return gaps
+    .filter(gap => compare(gap.from, window.from) < 0)
+    .map(gap => ({ from: gap.from, to: compare(gap.to, window.from) < 0 ? gap.to : window.from }))
 }
 
 /** Never past what the pollers have polled: what is newer is theirs to bring. A tenant that nobody polls is swept up to now. */
@@ -244,7 +258,10 @@ function windowOf(
   const watermark = checkpoints.get(tenant.tenantId)?.watermark || now
   const limit = compare(watermark, now) < 0 ? watermark : now
   const nowMs = systemClock.now()
-  const from = fromEpochMs(readTime('--since', options.since ?? SINCE_DEFAULT, nowMs))
+  const since = fromEpochMs(readTime('--since', options.since ?? SINCE_DEFAULT, nowMs))
+  // what a look-back has not come to yet is not late; it is swept only when somebody asks for it
+  const lookBack = checkpoints.get(tenant.tenantId)?.backfillUntil ?? since
+  const from = options.since === undefined && compare(since, lookBack) < 0 ? lookBack : since
   const asked = options.until === undefined ? limit : fromEpochMs(readTime('--until', options.until, nowMs))
   return {
     window: { from, to: compare(asked, limit) < 0 ? asked : limit },
