@@ -25,10 +25,9 @@ import type { Rota } from './rota.ts'
 import type { Seen } from './seen.ts'
 import { createSeen } from './seen.ts'
 import type { Known, Swept } from './sweep.ts'
-import { sweep, sweepReceipt, sweepReceiptKey } from './sweep.ts'
-import type { SweepLimits, SweepRun } from './sweep-turn.ts'
-import { beginSweep, isSweepDue, stepSweep } from './sweep-turn.ts'
-import type { Window } from './window.ts'
+import { sweepReceipt, sweepReceiptKey } from './sweep.ts'
+import type { SweepLimits, SweepPause, SweepRun } from './sweep-turn.ts'
+import { sweepShare } from './sweep-turn.ts'
 import { addMs } from './window.ts'
 
 export interface PollerDeps {
@@ -96,8 +95,6 @@ interface TenantState {
   /** What a tenant that needs attention waits for. */
   waiting: { readonly credentialVersion: string; readonly untilMs: number } | null
 }
-
-type Pause = Extract<TurnEnd, { kind: 'throttled' }>
 
 interface TurnRecord {
   /** The checkpoint that the turn began with. */
@@ -345,62 +342,44 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     return done
   }
 
-  /**
-   * A slice of the tenant's daily sweep, when it is due. A fault puts it off; polling does not suffer. Resolves with the
-   * pause that Graph asked for meanwhile, which holds for polls too.
-   */
-  async function sweepOn(state: TenantState): Promise<Pause | null> {
+  /** Resolves with the pause that Graph asked for meanwhile, which holds for polls too. */
+  async function sweepOn(state: TenantState): Promise<SweepPause | null> {
     const { tenant, access, checkpoint } = state
     const { tenantId } = tenant
-    const receipt = receipts.get(tenantId) ?? null
     if (!checkpoint || checkpoint.watermark === '') return null
-    try {
-      if (!state.sweeping) {
-        if (!isSweepDue(tenant, receipt, clock.now(), limits.sweep)) return null
-        const backMs = overlapOf({ overlapMs: limits.overlapMs, intervalMs: intervalMsOf(state) })
-        state.sweeping = beginSweep(await deps.known(tenantId, lane), checkpoint, backMs, limits.sweep)
-      }
-      const run = state.sweeping
-      const sweepSlice = (slice: Window) =>
-        sweep(slice, run.openFrom, {
-          tenantId,
-          source: access.source,
-          known: run.known,
-          dryRun: false,
-          cover: (window, by, take) => cover(window, true, { ...listingOf(state), by, take }),
-          publish: alerts => publish(state, alerts, 'sweep', state.seen),
-        })
-      const step = await stepSweep(run, receipt, sweepSlice, () => clock.now())
-      switch (step.kind) {
-        case 'goes-on':
-          return null
-        case 'put-off':
-          return step.trouble.kind === 'throttled' && step.trouble.retryAfterMs !== null ? step.trouble : null
-        case 'ended': {
-          state.sweeping = null
-          deps.observe.swept(step.swept)
-          const { repaired, late, gaps } = step.swept
-          if (late > 0) log.warn('a sweep found alerts that no poll had shown', { tenantId, late, repaired })
-          if (gaps.length > 0)
-            log.warn('a sweep left windows that Graph does not give', { tenantId, gaps: gaps.length })
-          if (step.proven === null || !context.leased()) return null
-          receipts.set(tenantId, step.proven)
-          const value = codecs.checkpoints.encode(sweepReceipt(tenantId, access.source, step.proven))
+    const share = await sweepShare(
+      state.sweeping,
+      {
+        tenant,
+        source: access.source,
+        watermark: checkpoint.watermark,
+        backMs: overlapOf({ overlapMs: limits.overlapMs, intervalMs: intervalMsOf(state) }),
+        receipt: receipts.get(tenantId) ?? null,
+      },
+      {
+        limits: limits.sweep,
+        log,
+        nowMs: () => clock.now(),
+        signal: AbortSignal.any([signal, state.abort.signal]),
+        known: () => deps.known(tenantId, lane),
+        cover: (window, by, take) => cover(window, true, { ...listingOf(state), by, take }),
+        // what a poll put on the log is remembered in `seen`, and may be lost all the same
+        publish: alerts => publish(state, alerts, 'sweep', createSeen()),
+        swept: result => deps.observe.swept(result),
+        async prove(proven) {
+          if (!context.leased()) return
+          receipts.set(tenantId, proven)
+          const value = codecs.checkpoints.encode(sweepReceipt(tenantId, access.source, proven))
           await deps.publisher.append(topics.checkpoints, lane, [{ key: sweepReceiptKey(tenantId), value }])
-          return null
-        }
-      }
-    } catch (error) {
-      state.sweeping = null
-      if (signal.aborted || state.abort.signal.aborted) return null
-      if (!(error instanceof TransientError)) log.error('a sweep failed by a fault in the poller', { tenantId, error })
-      else log.warn('a sweep is put off', { tenantId, error })
-      return null
-    }
+        },
+      },
+    )
+    state.sweeping = share.run
+    return share.pause
   }
 
   /** "Nothing new" was true of the poll; of the pause that follows it is not. */
-  async function pauseAfterSweep(state: TenantState, pause: Pause, startedMs: number): Promise<number> {
+  async function pauseAfterSweep(state: TenantState, pause: SweepPause, startedMs: number): Promise<number> {
     const nextMs = nextTurnMs(state, pause, startedMs)
     if (!state.checkpoint) return nextMs
     const said = { state: pause.kind, problem: pause.detail, problemSince: clock.now() }

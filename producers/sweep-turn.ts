@@ -1,7 +1,10 @@
 import { murmur2 } from '../platform/kafka/lane-of.ts'
-import type { Checkpoint, Sweep, Tenant } from '../schemas/types.ts'
-import type { Known, Swept, SweepEnd } from './sweep.ts'
-import { joined, provenAfter, SWEEP_SLICE_MS } from './sweep.ts'
+import type { Log } from '../platform/log.ts'
+import { TransientError } from '../platform/retry.ts'
+import type { Sweep, Tenant } from '../schemas/types.ts'
+import type { TurnEnd } from './poll.ts'
+import type { Known, SweepDeps, Swept } from './sweep.ts'
+import { joined, provenAfter, SWEEP_SLICE_MS, sweep } from './sweep.ts'
 import type { Window } from './window.ts'
 import { addMs, slices } from './window.ts'
 
@@ -9,6 +12,7 @@ import { addMs, slices } from './window.ts'
 export interface SweepRun {
   readonly known: Known
   readonly rest: Window[]
+  /** Update times from here on are listed again by the next poll: the sweep ends there. */
   readonly openFrom: string
   done: Swept | null
 }
@@ -16,6 +20,68 @@ export interface SweepRun {
 export interface SweepLimits {
   readonly everyMs: number
   readonly windowMs: number
+}
+
+/** Graph asked for it during a sweep; polls keep it too. */
+export type SweepPause = Extract<TurnEnd, { kind: 'throttled' }>
+
+export interface SweepSubject {
+  readonly tenant: Tenant
+  readonly source: string
+  readonly watermark: string
+  /** How far the next poll reaches back. */
+  readonly backMs: number
+  readonly receipt: Sweep | null
+}
+
+export interface SweepHost extends Pick<SweepDeps, 'cover' | 'publish'> {
+  readonly limits: SweepLimits
+  readonly log: Log
+  readonly nowMs: () => number
+  /** The tenant is not polled here any more. */
+  readonly signal: AbortSignal
+  /** Rejects with a TransientError. */
+  readonly known: () => Promise<Known>
+  readonly swept: (result: Swept) => void
+  /** Makes durable what is proven. */
+  readonly prove: (proven: Sweep) => Promise<void>
+}
+
+export interface SweepShare {
+  /** Goes into the next share; null: none is under way. */
+  readonly run: SweepRun | null
+  readonly pause: SweepPause | null
+}
+
+const NOTHING: SweepShare = { run: null, pause: null }
+
+/** One slice of a tenant's sweep, when it is due. Never rejects: a fault puts the sweep off, polling does not suffer. */
+export async function sweepShare(begun: SweepRun | null, subject: SweepSubject, host: SweepHost): Promise<SweepShare> {
+  const { tenantId } = subject.tenant
+  try {
+    if (!begun && !isSweepDue(subject.tenant, subject.receipt, host.nowMs(), host.limits)) return NOTHING
+    const run = begun ?? begin(await host.known(), subject, host.limits)
+    const [slice] = run.rest
+    if (slice) {
+      const { cover, publish } = host
+      const deps = { tenantId, source: subject.source, known: run.known, dryRun: false, cover, publish }
+      const end = await sweep(slice, run.openFrom, deps)
+      // the same slice is tried in a later turn
+      if (end.kind === 'trouble') return { run, pause: pauseOf(end.trouble) }
+      run.rest.shift()
+      run.done = run.done === null ? end : joined(run.done, end)
+    }
+    if (run.rest.length > 0 || run.done === null) return { run, pause: null }
+    tell(tenantId, run.done, host)
+    const proven = provenAfter(subject.receipt, run.done, run.openFrom, host.nowMs())
+    if (proven) await host.prove(proven)
+    return NOTHING
+  } catch (error) {
+    if (host.signal.aborted) return NOTHING
+    if (error instanceof TransientError) host.log.warn('a sweep is put off', { tenantId, error })
+    else host.log.error('a sweep failed by a fault in the poller', { tenantId, error })
+    return NOTHING
+  }
 }
 
 /**
@@ -28,33 +94,19 @@ export function isSweepDue(tenant: Tenant, receipt: Sweep | null, nowMs: number,
   return Math.max(receipt?.sweptAt ?? 0, tenant.changedAt) < slotMs
 }
 
-/** Update times from `openFrom` on are listed again by the next poll: a sweep ends there. */
-export function beginSweep(known: Known, checkpoint: Checkpoint, backMs: number, { windowMs }: SweepLimits): SweepRun {
-  const openFrom = addMs(checkpoint.watermark, -backMs)
-  const from = addMs(openFrom, -windowMs)
-  return { known, rest: [...slices(from, openFrom, SWEEP_SLICE_MS)], openFrom, done: null }
+function begin(known: Known, { watermark, backMs }: SweepSubject, { windowMs }: SweepLimits): SweepRun {
+  const openFrom = addMs(watermark, -backMs)
+  return { known, rest: [...slices(addMs(openFrom, -windowMs), openFrom, SWEEP_SLICE_MS)], openFrom, done: null }
 }
 
-export type SweepStep =
-  | { readonly kind: 'goes-on' }
-  | { readonly kind: 'ended'; readonly swept: Swept; readonly proven: Sweep | null }
-  /** Graph is in trouble; the same slice is tried in a later turn. */
-  | { readonly kind: 'put-off'; readonly trouble: Extract<SweepEnd, { kind: 'trouble' }>['trouble'] }
+function tell(tenantId: string, swept: Swept, { log, swept: observe }: SweepHost): void {
+  observe(swept)
+  const { repaired, late, gaps } = swept
+  if (late > 0) log.warn('a sweep found alerts that no poll had shown', { tenantId, late, repaired })
+  if (gaps.length > 0) log.warn('a sweep left windows that Graph does not give', { tenantId, gaps: gaps.length })
+}
 
-/** One slice. Rejects as `sweepSlice` does. */
-export async function stepSweep(
-  run: SweepRun,
-  receipt: Sweep | null,
-  sweepSlice: (slice: Window) => Promise<SweepEnd>,
-  nowMs: () => number,
-): Promise<SweepStep> {
-  const [slice] = run.rest
-  if (slice) {
-    const end = await sweepSlice(slice)
-    if (end.kind === 'trouble') return { kind: 'put-off', trouble: end.trouble }
-    run.rest.shift()
-    run.done = run.done === null ? end : joined(run.done, end)
-  }
-  if (run.rest.length > 0 || run.done === null) return { kind: 'goes-on' }
-  return { kind: 'ended', swept: run.done, proven: provenAfter(receipt, run.done, run.openFrom, nowMs()) }
+function pauseOf(trouble: { readonly kind: string } | SweepPause): SweepPause | null {
+  const isPause = (some: { readonly kind: string }): some is SweepPause => some.kind === 'throttled'
+  return isPause(trouble) && trouble.retryAfterMs !== null ? trouble : null
 }
