@@ -14,8 +14,11 @@ const io: Io = {
 
 // `socos status | head` closes the pipe early; that is no error
 process.stdout.on('error', error => process.exit('code' in error && error.code === 'EPIPE' ? EXIT.ok : EXIT.failed))
+const exitCode = await main(process.argv)
+// a pipe takes 64 kB at a time: what is still on its way must not be cut off
+for (const stream of [process.stdout, process.stderr]) await new Promise<void>(done => stream.write('', () => done()))
 // clients may keep idle sockets open; the command is done all the same
-process.exit(await main(process.argv))
+process.exit(exitCode)
 
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode: number = EXIT.ok
