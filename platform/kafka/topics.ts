@@ -1,5 +1,5 @@
 import type { Clock, Random } from '../clock.ts'
-import { retry, TransientError } from '../retry.ts'
+import { backoffMs } from '../retry.ts'
 import type { Admin } from './kafkajs.ts'
 
 /** A topic as it should be. */
@@ -68,7 +68,8 @@ const NOT_YET_KNOWN: ReadonlySet<string> = new Set([
   'LEADER_NOT_AVAILABLE',
   'NOT_LEADER_FOR_PARTITION',
 ])
-const SETTLING = { attempts: 30, firstMs: 100, maxMs: 1_000 }
+const SETTLING_ATTEMPTS = 20
+const SETTLING = { firstMs: 100, maxMs: 1_000 }
 
 /** Creates what is missing and sets what differs; returns what it could not mend. Idempotent. */
 export async function applyTopics(
@@ -107,27 +108,32 @@ export async function applyTopics(
     )
     await admin.alterConfigs({ validateOnly: false, resources })
   }
-  const left = await retry(() => diffSettled(admin, wanted, missing), SETTLING, deps)
+  const left = await diffSettled(admin, wanted, { made: missing, changed }, deps)
   return { changed: before.filter(diff => !left.some(rest => sameDifference(rest, diff))), left }
 }
 
-/** What differs once every broker that is asked knows the topics that were just made. */
+/**
+ * What differs once what was made and changed has gone round: brokers learn of it a little later than they confirm it.
+ * What still differs after a while is told as it is.
+ */
 async function diffSettled(
   admin: Admin,
   wanted: readonly WantedTopic[],
-  made: ReadonlySet<string>,
+  { made, changed }: { readonly made: ReadonlySet<string>; readonly changed: ReadonlySet<string> },
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
 ): Promise<readonly TopicDifference[]> {
-  try {
-    const differences = await diffTopics(admin, wanted)
-    const unseen = differences.some(({ topic, what }) => made.has(topic) && what === MISSING)
-    if (unseen) throw new TransientError('the new topics are not listed yet')
-    // each partition has a leader that answers: whoever comes next can work
-    await Promise.all([...made].map(topic => admin.fetchTopicOffsets(topic)))
-    return differences
-  } catch (error) {
-    throw isNotYetKnown(error)
-      ? new TransientError('the new topics are not known everywhere yet', { cause: error })
-      : error
+  for (let attempt = 1; ; attempt++) {
+    const isLast = attempt === SETTLING_ATTEMPTS
+    try {
+      const differences = await diffTopics(admin, wanted)
+      const isUnderWay = differences.some(({ topic, mendable }) => mendable && (made.has(topic) || changed.has(topic)))
+      // each partition has a leader that answers: whoever comes next can work
+      if (!isUnderWay) await Promise.all([...made].map(topic => admin.fetchTopicOffsets(topic)))
+      if (!isUnderWay || isLast) return differences
+    } catch (error) {
+      if (isLast || !isNotYetKnown(error)) throw error
+    }
+    await clock.sleep(backoffMs(attempt - 1, SETTLING, random()))
   }
 }
 
