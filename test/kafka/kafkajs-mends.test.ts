@@ -42,7 +42,7 @@ describe('what is mended in KafkaJS is broken without the mend', () => {
       expect(mended.timers).toBeLessThan(20)
       expect(mended.warned).toBe(false)
       const bare = await look<{ timers: number; warned: boolean }>('idle', topic, 'idle-timer')
-      expect(bare.timers).toBeGreaterThan(100)
+      expect(bare.timers).toBeGreaterThan(40)
       expect(bare.warned).toBe(true)
     })
   })
@@ -58,9 +58,8 @@ describe('what is mended in KafkaJS is broken without the mend', () => {
 
   test('K19: grouping grows with the messages, not with their square', async () => {
     await withTopic({}, async topic => {
-      const { ratio } = await look<{ ratio: number }>('grouping', topic)
-      const bare = await look<{ ratio: number }>('grouping', topic, 'grouping')
-      expect(bare.ratio).toBeGreaterThan(2 * ratio)
+      expect((await look<{ handled: number }>('grouping', topic)).handled).toBeLessThanOrEqual(2_000)
+      expect((await look<{ handled: number }>('grouping', topic, 'grouping')).handled).toBeGreaterThan(100_000)
     })
   })
 
