@@ -24,17 +24,22 @@ describe('every revision that stood through a poll is on the log, and the last o
   })
 
   test('while workers die at any await, lose the lane, and write an old checkpoint after a newer one', async () => {
-    let movedBack = 0
     await fc.assert(
-      fc.asyncProperty(restarts, async scenario => {
-        const world = await play(scenario)
-        judge(world)
-        const marks = world.checkpoints.map(({ value }) => value.watermark)
-        movedBack += marks.filter((mark, n) => mark < (marks[n - 1] ?? '')).length
-      }),
+      fc.asyncProperty(restarts, async scenario => judge(await play(scenario))),
       { numRuns: NUM_RUNS },
     )
-    expect(movedBack, 'no zombie wrote an old checkpoint: the property has lost its point').toBeGreaterThan(0)
+  })
+
+  test('and among such lives are some in which a zombie does write an old checkpoint', async () => {
+    let movedBack = 0
+    // always the same ones: whether chance brings one in a run is not what is asked
+    for (const scenario of fc.sample(restarts, { seed: 7, numRuns: 400 })) {
+      const world = await play(scenario)
+      judge(world)
+      const marks = world.checkpoints.map(({ value }) => value.watermark)
+      movedBack += marks.filter((mark, n) => mark < (marks[n - 1] ?? '')).length
+    }
+    expect(movedBack).toBeGreaterThan(0)
   })
 
   test('and none is published twice while nothing fails', async () => {
