@@ -219,6 +219,11 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
     for (;;) {
       const round = nextRound(window, ledger, tenants, clock.now())
       if (round.items.length > 0) {
+        if (followsUntold(window, round)) {
+          if (!context.leased()) return false
+          // else the next owner, should this worker die now, would send the old revision after the new one
+          await patiently(() => writeDown(window, settling, clock.now()))
+        }
         const ended = await deps.forward(round.items, (at, fate) => note(window, round, at, fate), {
           halt: halt.signal,
           abort: signal,
@@ -248,6 +253,14 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
         }
       }
     }
+  }
+
+  /** A revision is about to be sent whose predecessor the engine has and the log does not know of yet. */
+  function followsUntold(window: Window, { indexes }: Round): boolean {
+    return indexes.some(index => {
+      const decoding = window.decoded[index]
+      return decoding?.kind === 'arrival' && dirty.alerts.has(decoding.arrival.key)
+    })
   }
 
   async function stopped(window: Window, { parks, reasons }: OverBudget): Promise<void> {

@@ -205,6 +205,17 @@ describe('the worker dies', () => {
     })
   }, 60_000)
 
+  test('at any point, committed or not: the next owner sends nothing older than what the dead one sent', async () => {
+    for (const start of [{}, { from: 0 }]) {
+      await atEveryPoint('die', async (world, first) => {
+        await world.until(() => first.dead)
+        world.lose(first)
+        await world.untilDone(world.start('second', start))
+        world.judgeOrder()
+      })
+    }
+  }, 60_000)
+
   test('repeats after a death are rare: never more than the window in hand', async () => {
     let most = 0
     await atEveryPoint('die', async (world, first) => {
@@ -352,14 +363,17 @@ describe('the lane stays over a rejoin', () => {
     const world = forwarderWorld()
     world.specs(...[1, 2, 3, 4].map(version => ({ alertId: 'a1', version })))
     const lane = world.start()
+    let told = -1
     world.engine.judge = (_item, request) => {
-      if (request === 1) lane.leased = false
+      if (request !== 1) return 'accept'
+      lane.leased = false
+      told = world.broker.batches.length
       return 'accept'
     }
     await world.until(() => world.engine.requests.length === 2)
     await world.clock.advance(60_000)
     expect(world.engine.requests.length).toBe(2)
-    expect(world.broker.batches).toEqual([])
+    expect(world.broker.batches.length, 'appends').toBe(told)
     lane.leased = true
     await world.untilDone(lane)
     world.judge()

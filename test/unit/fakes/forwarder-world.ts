@@ -304,6 +304,16 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
     }
   }
 
+  /** Over all owners; only where none of them was a zombie. */
+  function judgeOrder(): void {
+    const newest = new Map<string, string>()
+    for (const { key, version, from } of engine.accepted) {
+      const before = newest.get(key) ?? ''
+      expect(version >= before, `${from} sent ${key} ${version} after ${before}`).toBe(true)
+      newest.set(key, version)
+    }
+  }
+
   function isContentOf({ contentHash }: LedgerMark, id: string): boolean {
     const alert = stream.map(alertIn).find(each => each !== null && idOf(each) === id)
     return alert?.contentHash.subarray(0, contentHash.length).equals(contentHash) === true
@@ -356,6 +366,7 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
     untilDone,
     look,
     judge,
+    judgeOrder,
     parkedRecords,
     deliveries,
     lose,
