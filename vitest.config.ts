@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/longest-first.ts'
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
       {
@@ -12,7 +14,28 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 240_000,
           // they mostly wait: for polls, sessions and pauses
-          maxWorkers: 4,
+          maxWorkers: 5,
+        },
+      },
+      {
+        test: {
+          name: 'image',
+          include: ['test/image/**/*.test.ts'],
+          globalSetup: ['test/image/images.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+          // each starts a Kafka of its own
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'chaos',
+          include: ['test/chaos/**/*.test.ts'],
+          testTimeout: 900_000,
+          // three brokers and all the workers: alone
+          sequence: { groupOrder: 2 },
         },
       },
     ],

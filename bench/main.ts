@@ -1,17 +1,55 @@
 /** `npm run bench`: measures this machine. Figures of one run compare with each other, not with another machine's. */
 import { writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { processEnvironment } from '../platform/settings.ts'
 import { startStack } from '../sandbox/kafka/ladder.ts'
 import type { StackOptions } from '../sandbox/kafka/ladder.ts'
-import type { Figures } from './cases.ts'
-import { CASES } from './cases.ts'
-import { CAN_PIN } from './process.ts'
+import type { BenchCase, Figures, Site, Subject } from './case.ts'
+import { BACKPRESSURE } from './cases/backpressure.ts'
+import { END_TO_END } from './cases/end-to-end.ts'
+import { FORWARD } from './cases/forward.ts'
+import { NAIVE } from './cases/naive.ts'
+import { POLL } from './cases/poll.ts'
+import { REPLAY } from './cases/replay.ts'
+import { RESTORE } from './cases/restore.ts'
+import { STANDINS } from './cases/standins.ts'
+import { TENANTS_PER_POLLER } from './cases/tenants.ts'
+import { buildPeers } from './peers/build.ts'
+import { CAN_PIN, leaveWorkerCore } from './process.ts'
+import type { Row } from './report.ts'
+import { jsonOf, report, rowOf, words } from './report.ts'
+
+const CASES: readonly BenchCase[] = [
+  POLL,
+  FORWARD,
+  END_TO_END,
+  TENANTS_PER_POLLER,
+  RESTORE,
+  REPLAY,
+  NAIVE,
+  BACKPRESSURE,
+  STANDINS,
+]
+const NAMES = CASES.map(({ name }) => name).join(',')
+const RUNS = 3
 
 const number = (text: string): number => {
   const value = Number(text)
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('a whole number above 0 is expected')
   return value
+}
+
+const numbers = (text: string): readonly number[] => text.split(',').map(number)
+
+const cases = (text: string): readonly BenchCase[] => {
+  const asked = text.split(',').map(name => name.trim().toUpperCase())
+  const unknown = asked.filter(name => !CASES.some(one => one.name === name))
+  if (unknown.length > 0)
+    throw new InvalidArgumentError(
+      `there is no case ${unknown.map(name => `"${name}"`).join(', ')}; there are ${NAMES}`,
+    )
+  return CASES.filter(({ name }) => asked.includes(name))
 }
 
 const options = new Command('bench')
@@ -20,8 +58,21 @@ const options = new Command('bench')
   )
   .option('--alerts <count>', 'alerts of one run', number, 100_000)
   .option('--ledger <count>', 'ledger entries of the restored lane', number, 100_000)
-  .option('--runs <count>', 'runs of each case', number, 3)
-  .option('--cases <names>', 'which', CASES.map(({ name }) => name).join(','))
+  .option(
+    '--entries <counts>',
+    'ledger entries over all lanes, such as 100000,1000000,10000000',
+    numbers,
+    [100_000, 1_000_000],
+  )
+  .option('--tenants <counts>', 'quiet tenants of one poller, such as 1000,10000', numbers, [1_000])
+  .option('--watch-seconds <count>', 'how long quiet tenants are watched', number, 130)
+  .option('--load-seconds <count>', 'how long each live load is measured', number, 20)
+  .option('--slow-seconds <count>', 'how long the engine takes half of what comes', number, 60)
+  .option('--slow-rate <count>', 'alerts a second that come meanwhile', number, 1_000)
+  .option('--runs <count>', 'runs of each case; not given: 3, and 1 of what takes minutes', number)
+  .addOption(new Option('--cases <names>', 'which').argParser(cases).default(CASES, NAMES))
+  .option('--compare', 'A and B for the peers, too, in turns with ours', false)
+  .option('--profile <folder>', 'workers of ours write CPU profiles there, for bench/profile-top.ts')
   .addOption(
     new Option('--stack <kind>', 'how to run Kafka').choices(['auto', 'given', 'docker', 'jvm']).default('auto'),
   )
@@ -30,77 +81,64 @@ const options = new Command('bench')
   .opts<{
     alerts: number
     ledger: number
-    runs: number
-    cases: string
+    entries: readonly number[]
+    tenants: readonly number[]
+    watchSeconds: number
+    loadSeconds: number
+    slowSeconds: number
+    slowRate: number
+    runs?: number
+    cases: readonly BenchCase[]
+    compare: boolean
     stack: NonNullable<StackOptions['mode']>
     json?: string
+    profile?: string
   }>()
 
-interface Row {
-  readonly case: string
-  readonly subject: string
-  readonly alertsPerSecond: Spread | null
-  readonly cpuMsPer1000: Spread | null
-  readonly rssMiB: Spread | null
-}
-
-interface Spread {
-  readonly min: number
-  readonly median: number
-  readonly max: number
-}
-
-const wanted = new Set(options.cases.toUpperCase().split(','))
 const say = (line: string): void => console.error(line)
 const env = processEnvironment()
+const isCompared = options.compare && options.cases.some(({ subjects }) => subjects(options).some(({ peer }) => peer))
+const peers = isCompared ? await buildPeers(env, say) : null
+if (!CAN_PIN) say('taskset or a second core is not there: workers are not held to one core')
+// before Kafka starts, which is held to the same core where it is a process of ours
+leaveWorkerCore()
 await using stack = await startStack({ mode: options.stack, say, env })
-if (!CAN_PIN) say('taskset is not there: workers are not held to one core')
+if (stack.kind !== 'jvm') say(`Kafka is not ours to hold to a core (${stack.kind}): it may share the worker's`)
+const profileFolder = options.profile === undefined ? null : resolve(options.profile)
+const site: Site = { stack, env, plan: options, peers, profileFolder }
+const runsOf = ({ runs = RUNS }: Subject): number => options.runs ?? runs
 const rows: Row[] = []
-for (const one of CASES.filter(({ name }) => wanted.has(name))) {
-  const runs: Figures[] = []
-  for (let n = 1; n <= options.runs; n++) {
-    const figures = await one.run({ stack, env, plan: options })
-    runs.push(figures)
-    say(`${one.name} ${one.subject} run ${n}: ${words(figures)}`)
+for (const one of options.cases) {
+  const runs = one
+    .subjects(options)
+    .filter(({ peer }) => options.compare || !peer)
+    .map(subject => ({ subject, figures: [] as Figures[], problems: [] as string[] }))
+  for (let n = 1; n <= Math.max(...runs.map(({ subject }) => runsOf(subject))); n++) {
+    for (const { subject, figures, problems } of runs) {
+      if (n > runsOf(subject)) continue
+      const peer = subject.peer ? peers?.[subject.name] : null
+      if (peer?.kind === 'missing') {
+        if (n === 1) problems.push(`not measured: ${peer.why}`)
+        continue
+      }
+      const outcome = await outcomeOf(subject)
+      if (typeof outcome === 'string') problems.push(`run ${n}: ${outcome}`)
+      else figures.push(outcome)
+      say(`${one.name} ${subject.name} run ${n}: ${typeof outcome === 'string' ? outcome : words(outcome)}`)
+    }
   }
-  rows.push({
-    case: one.name,
-    subject: one.subject,
-    alertsPerSecond: spread(runs.map(run => run.alertsPerSecond)),
-    cpuMsPer1000: spread(runs.map(run => run.cpuMsPer1000)),
-    rssMiB: spread(runs.map(run => run.rssMiB)),
-  })
+  rows.push(...runs.map(({ subject, figures, problems }) => rowOf(one.name, subject, figures, problems)))
 }
-print(rows)
-if (options.json) await writeFile(options.json, `${JSON.stringify(rows, null, 2)}\n`)
+for (const [name, ofCase] of Map.groupBy(rows, row => row.case))
+  for (const line of report(name, ofCase)) console.log(line)
+if (options.json) await writeFile(options.json, `${JSON.stringify(jsonOf(rows), null, 2)}\n`)
 
-function words({ alertsPerSecond, cpuMsPer1000, rssMiB }: Figures): string {
-  const cpu = cpuMsPer1000 === null ? '' : `, ${cpuMsPer1000.toFixed(1)} ms CPU per 1,000`
-  return `${Math.round(alertsPerSecond).toLocaleString('en')} a second${cpu}${rssMiB === null ? '' : `, ${Math.round(rssMiB)} MiB`}`
-}
-
-function spread(values: readonly (number | null)[]): Spread | null {
-  const sorted = values.filter(value => value !== null).toSorted((a, b) => a - b)
-  const round = (at: number): number => Math.round((sorted[at] ?? 0) * 10) / 10
-  if (sorted.length === 0) return null
-  return { min: round(0), median: round(sorted.length >> 1), max: round(sorted.length - 1) }
-}
-
-function print(rows: readonly Row[]): void {
-  const cell = (value: Spread | null): string =>
-    value === null
-      ? '-'
-      : `${value.min.toLocaleString('en')} / ${value.median.toLocaleString('en')} / ${value.max.toLocaleString('en')}`
-  const table = [
-    ['case', 'subject', 'a second (min / median / max)', 'CPU ms per 1,000', 'peak RSS MiB'],
-    ...rows.map(row => [row.case, row.subject, cell(row.alertsPerSecond), cell(row.cpuMsPer1000), cell(row.rssMiB)]),
-  ]
-  const widths = (table[0] ?? []).map((_, at) => Math.max(...table.map(row => row[at]?.length ?? 0)))
-  for (const row of table)
-    console.log(
-      row
-        .map((text, at) => text.padEnd(widths[at] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+/** What went wrong with a peer stands in its row; ours fails the run. */
+async function outcomeOf(subject: Subject): Promise<Figures | string> {
+  try {
+    return await subject.run(site)
+  } catch (error) {
+    if (!subject.peer) throw error
+    return error instanceof Error ? error.message : String(error)
+  }
 }

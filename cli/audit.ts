@@ -1,10 +1,12 @@
+import { userInfo } from 'node:os'
 import { decodeLearning } from '../platform/avro/codec.ts'
 import { systemClock } from '../platform/clock.ts'
 import type { AuditEntry } from '../schemas/types.ts'
 import type { Connection } from './connect.ts'
 import { withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
-import { EXIT, printRows } from './io.ts'
+import { EXIT, printRows, Refusal } from './io.ts'
+import { isoTime, jsonIn } from './lenient.ts'
 import { scan } from './tables.ts'
 
 /** Who did what and why. The start is durable before the first effect: no audit, no operation. */
@@ -22,6 +24,16 @@ export interface Operation {
 
 const AUDIT_PARTITION = 0
 
+/** Who runs the command, for the audit. A user without a name (as in a container) has to say. */
+export function whoActs(by: string | undefined): string {
+  if (by !== undefined) return by
+  try {
+    return userInfo().username
+  } catch {
+    throw new Refusal('--by is missing: this user has no name on this machine, and it is audited who acts', EXIT.usage)
+  }
+}
+
 export async function openAudit(connection: Connection, operation: Operation): Promise<Audit> {
   const codec = await connection.codec<AuditEntry>('audit')
   const publisher = await connection.publisher()
@@ -37,7 +49,7 @@ export async function openAudit(connection: Connection, operation: Operation): P
         scopeJson: Buffer.from(JSON.stringify(operation.scope)),
         resultJson: result === null ? null : Buffer.from(JSON.stringify(result)),
       })
-      await publisher.append(connection.topic('audit'), AUDIT_PARTITION, [{ key: operation.id, value }])
+      await publisher.append(connection.topic('audit'), AUDIT_PARTITION, [{ key: operation.id, value }], 'audit')
     },
   }
 }
@@ -63,14 +75,14 @@ export function listAudit(io: Io, format: Format): Promise<number> {
     const rows = (await auditEntries(connection, io.say))
       .filter(entry => entry.phase !== 'progress')
       .map(entry => ({
-        at: new Date(entry.at).toISOString(),
+        at: isoTime(entry.at),
         operationId: entry.operationId,
         operation: entry.operation,
         phase: entry.phase,
         by: entry.by,
         reason: entry.reason,
-        scope: parse(entry.scopeJson),
-        result: entry.resultJson === null ? null : parse(entry.resultJson),
+        scope: jsonIn(entry.scopeJson),
+        result: entry.resultJson === null ? null : jsonIn(entry.resultJson),
       }))
     printRows(io, format, rows, [
       { title: 'AT', of: row => row.at },
@@ -83,12 +95,4 @@ export function listAudit(io: Io, format: Format): Promise<number> {
     ])
     return EXIT.ok
   })
-}
-
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString()) as unknown
-  } catch {
-    return bytes.toString('base64')
-  }
 }

@@ -1,6 +1,8 @@
-/** The commands of `socos`, their flags and words. */
+/** The commands of `socos`, their flags and words. Longer than the rule: it is a table. */
 import { Command, Option } from 'commander'
+import { quote } from '../platform/log-scrub.ts'
 import type { Role } from '../platform/settings-table.ts'
+import { printAcls } from './acls.ts'
 import { listAudit } from './audit.ts'
 import { printConfig } from './config.ts'
 import type { Format, Io } from './io.ts'
@@ -35,6 +37,17 @@ export function program(io: Io, done: (result: Promise<number> | number) => Prom
     .command('check')
     .description('print what differs; exit 6 if anything does')
     .action(() => done(checkTopicTable(io)))
+
+  root
+    .command('acls')
+    .description('print the rules that Kafka must have for each role, as commands for its own tool')
+    .option('--principal <role=User:name...>', 'who a role is in Kafka (User:<role> when not said)', [])
+    .addOption(
+      new Option('-o, --output <format>', 'how to print')
+        .choices(['commands', 'table', 'json', 'ndjson'])
+        .default('commands'),
+    )
+    .action((options: { principal: string[]; output: Format | 'commands' }) => done(printAcls(io, options)))
 
   const schemas = root.command('schemas').description('the Avro schemas in the registry')
   schemas
@@ -228,11 +241,10 @@ function byReason(options: ParkedFlags & { readonly reason?: readonly string[] }
 
 function wholeNumber(flag: string): (text: string) => number {
   return text => {
-    const value = Number(text)
-    if (!Number.isInteger(value) || value < 1) {
-      throw new Refusal(`${flag} is ${JSON.stringify(text)}: expected a whole number above 0`, EXIT.usage)
+    if (!/^0*[1-9]\d{0,14}$/.test(text)) {
+      throw new Refusal(`${flag} is ${quote(text)}: expected a whole number above 0`, EXIT.usage)
     }
-    return value
+    return Number(text)
   }
 }
 

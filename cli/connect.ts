@@ -4,19 +4,23 @@ import { openCodec } from '../platform/avro/codec.ts'
 import type { SchemaLookup } from '../platform/avro/registry.ts'
 import { registryLookup } from '../platform/avro/registry.ts'
 import { systemClock } from '../platform/clock.ts'
+import { kafkaAccess, registryAccess } from '../platform/connection.ts'
+import type { Crash } from '../platform/crash.ts'
+import { openCrash } from '../platform/crash.ts'
 import type { Bookmark } from '../platform/kafka/bookmark.ts'
 import { openBookmark } from '../platform/kafka/bookmark.ts'
+import type { KafkaAccess } from '../platform/kafka/client.ts'
 import { kafkaClient } from '../platform/kafka/client.ts'
 import type { Admin, KafkaClient } from '../platform/kafka/kafkajs.ts'
 import type { Publisher } from '../platform/kafka/producer.ts'
-import { openPublisher } from '../platform/kafka/producer.ts'
+import { openPublisher, publisherOf } from '../platform/kafka/producer.ts'
 import type { LogReader } from '../platform/kafka/reader.ts'
 import { openReader } from '../platform/kafka/reader.ts'
 import type { Log } from '../platform/log.ts'
 import { createLog } from '../platform/log.ts'
 import { readSettings } from '../platform/settings.ts'
 import type { Role, SettingKey, Settings } from '../platform/settings-table.ts'
-import { avroSchema, kafkaAccess, laneCount, registryAccess } from '../platform/worker.ts'
+import { avroSchema, bytesOf, laneCount } from '../platform/worker.ts'
 import type { TopicName } from '../schemas/topics.ts'
 import type { Io } from './io.ts'
 import { EXIT, Refusal } from './io.ts'
@@ -26,6 +30,10 @@ export type CliSettings = Settings<'cli'>
 /** What a command works with; everything is opened when it is first asked for and closed at the end. */
 export interface Connection {
   readonly settings: CliSettings
+  /** For the parts that log; only errors are shown. */
+  readonly log: Log
+  /** Null but in tests of what a death costs. */
+  readonly crash: Crash | null
   topic(name: TopicName): string
   admin(): Promise<Admin>
   reader(): Promise<LogReader>
@@ -54,10 +62,17 @@ export async function withConnection<T>(
   const settings = settingsOf(io, needs)
   const common = settings as unknown as Settings<Role>
   const log: Log = createLog({ level: 'error', service: 'socos', destination: { write: io.say } })
+  const crash = openCrash(settings.crashAt, 'command', words => io.say(`${words}\n`))
   const closers: (() => Promise<unknown>)[] = []
-  const client = (): KafkaClient => kafkaClient(kafkaAccess(common), log)
+  let access: KafkaAccess | undefined
+  const client = (): KafkaClient => kafkaClient((access ??= usable(() => kafkaAccess(common, log))), log)
   const topic = (name: TopicName): string => settings.topicPrefix + name
-  const registry = once(async () => registryLookup(registryAccess(common), systemClock))
+  const registry = once(async () =>
+    registryLookup(
+      usable(() => registryAccess(common, log)),
+      systemClock,
+    ),
+  )
   const admin = once(async () => {
     const opened = client().admin({ retry: { retries: 3, initialRetryTime: 200, maxRetryTime: 1_000 } })
     await reach(settings, opened.connect())
@@ -66,6 +81,8 @@ export async function withConnection<T>(
   })
   const connection: Connection = {
     settings,
+    log,
+    crash,
     topic,
     admin,
     reader: once(async () => {
@@ -76,16 +93,20 @@ export async function withConnection<T>(
     publisher: once(async () => {
       const opened = await reach(settings, openPublisher(client()))
       closers.unshift(() => opened.close())
-      return opened
+      return publisherOf(opened, crash)
     }),
     async bookmark(groupId) {
-      const opened = await reach(settings, openBookmark(client(), groupId))
+      const opened = await reach(settings, openBookmark(client(), groupId, crash))
       closers.unshift(() => opened.close())
       return opened
     },
-    registry: () => registryLookup(registryAccess(common), systemClock),
+    registry: () =>
+      registryLookup(
+        usable(() => registryAccess(common, log)),
+        systemClock,
+      ),
     async codec<C>(name: TopicName): Promise<Codec<C>> {
-      return openCodec<C>(`${topic(name)}-value`, avroSchema(name), await registry(), systemClock)
+      return openCodec<C>(`${topic(name)}-value`, avroSchema(name), await registry(), systemClock, bytesOf(name))
     },
     lanes: once(async () => laneCount(await admin(), topic('alerts'))),
   }
@@ -106,6 +127,15 @@ async function reach<T>(settings: CliSettings, attempt: Promise<T>): Promise<T> 
       `Kafka at ${(settings.kafkaBrokers ?? []).join(', ')} cannot be reached: ${reason}. Check KAFKA_BROKERS and the KAFKA_TLS_ and KAFKA_SASL_ settings.`,
       denied ? EXIT.auth : EXIT.failed,
     )
+  }
+}
+
+/** A file that is named and cannot be used is a mistake in the settings. */
+export function usable<T>(open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    throw new Refusal(error instanceof Error ? error.message : String(error), EXIT.usage)
   }
 }
 

@@ -1,3 +1,5 @@
+import { escapeOddCharacters, inWords } from '../platform/log-scrub.ts'
+
 /** Data goes to stdout, everything else to stderr. */
 export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -62,6 +64,27 @@ export function printRows<Row>(
 function printable(value: string | number | null): string {
   if (value === null) return '-'
   return String(value).replace(/[\p{C}\u2028\u2029]/gu, ' ')
+}
+
+const MAX_SAID_LINE_CHARS = 16_000
+// those that are left when the others are escaped, but for line feed and tab
+const TERMINAL = /[^\P{Cc}\n\t]/gu
+
+/**
+ * The same ends, safe for a terminal: what is said or printed may repeat what was typed, or what others wrote into a
+ * record. JSON stays the same data. What is said is scrubbed and bounded too.
+ */
+export function safeIo(io: Io): Io {
+  return {
+    ...io,
+    out: text => io.out(escapeOddCharacters(text).replaceAll(TERMINAL, ' ')),
+    say(text) {
+      // a line that is written over the last one
+      const start = text.startsWith('\r') ? '\r' : ''
+      const lines = text.slice(start.length).split('\n')
+      io.say(start + lines.map(line => inWords(line, MAX_SAID_LINE_CHARS)).join('\n'))
+    },
+  }
 }
 
 /** In characters as people count them, not in UTF-16 units. */

@@ -1,17 +1,18 @@
 /** Longer than the rule: listing, showing, retrying and discarding share one reading of what is open. */
 import { randomUUID } from 'node:crypto'
-import { userInfo } from 'node:os'
 import { decodeLearning } from '../platform/avro/codec.ts'
 import { systemClock } from '../platform/clock.ts'
 import { laneOf } from '../platform/kafka/lane-of.ts'
 import type { OutRecord } from '../platform/kafka/producer.ts'
-import { PARK_REASONS, type ParkReason } from '../schemas/parking.ts'
+import { PARK_REASONS } from '../schemas/parking.ts'
 import type { Delivery, GraphAlert, Parked } from '../schemas/types.ts'
-import { auditEntries, openAudit } from './audit.ts'
+import { auditEntries, openAudit, whoActs } from './audit.ts'
 import type { Connection } from './connect.ts'
 import { withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, printRows, Refusal } from './io.ts'
+import { isReason, type ParkedRow, rowOf, shownParked } from './parked-record.ts'
+import { memberIn } from './lenient.ts'
 import { readTable, scan } from './tables.ts'
 import { readSpan } from './times.ts'
 
@@ -22,20 +23,6 @@ export interface ParkedFilter {
   readonly id?: readonly string[]
   readonly since?: string
   readonly until?: string
-}
-
-interface ParkedRow {
-  /** `lane:offset` in the parked topic. */
-  readonly id: string
-  readonly tenantId: string
-  readonly alertId: string
-  readonly version: string | null
-  readonly reason: string
-  readonly detail: string
-  readonly parkedAt: string
-  readonly lane: number
-  readonly offset: number
-  readonly attempts: number
 }
 
 interface Open {
@@ -81,14 +68,7 @@ export function showParked(io: Io, id: string): Promise<number> {
     const last = found.at(-1)
     if (!last) throw new Refusal(`Nothing parked has the id ${id}. See \`socos parked list --rows\`.`, EXIT.notFound)
     const { row, parked } = last
-    const alert = await alertOf(connection, parked)
-    const document = {
-      ...row,
-      from: parked.offset >= 0 ? { topic: parked.topic, lane: parked.lane, offset: parked.offset } : 'the poller',
-      whatToDo: reasonWords(row.reason),
-      alert: alert === null ? null : parseJson(alert),
-    }
-    io.out(`${JSON.stringify(document, null, 2)}\n`)
+    io.out(shownParked(parked, row.lane, row.offset, await alertOf(connection, parked)))
     return EXIT.ok
   })
 }
@@ -129,7 +109,7 @@ export function retryParked(
     const audit = await openAudit(connection, {
       id: `p-${randomUUID()}`,
       operation: 'parked retry',
-      by: options.by ?? userInfo().username,
+      by: whoActs(options.by),
       reason: 'retry',
       scope: { filter, records: retried.length },
     })
@@ -163,20 +143,21 @@ export function discardParked(
     const audit = await openAudit(connection, {
       id: `p-${randomUUID()}`,
       operation: 'parked discard',
-      by: options.by ?? userInfo().username,
+      by: whoActs(options.by),
       reason,
       scope: { filter, records: rows.length },
     })
     await audit.note('start', null)
-    for (let at = 0; at < rows.length; at += 1_000) {
-      await audit.note('progress', { coordinates: rows.slice(at, at + 1_000).map(({ id }) => id) })
-    }
-    // so that they are not retried by themselves either, should their tenant come back
+    // so that they are not retried by themselves either, should their tenant come back; before they leave the list, for
+    // who repeats a discard that was killed
     const publisher = await connection.publisher()
     for (const [lane, own] of Map.groupBy(rows, row => row.lane)) {
       const keys = new Set(own.map(row => `${row.tenantId}/${row.alertId}`))
       const tombstones = [...keys].map(key => ({ key, value: null }))
-      await publisher.append(connection.topic('parked'), lane, tombstones)
+      await publisher.append(connection.topic('parked'), lane, tombstones, 'parked-discarded')
+    }
+    for (let at = 0; at < rows.length; at += 1_000) {
+      await audit.note('progress', { coordinates: rows.slice(at, at + 1_000).map(({ id }) => id) })
     }
     await audit.note('end', { outcome: 'done', records: rows.length })
     io.out(`${rows.length} records discarded\n`)
@@ -234,8 +215,8 @@ async function settledCoordinates(connection: Connection, io: Io): Promise<Reado
   const settled = new Set<string>()
   for (const { operation, phase, resultJson } of await auditEntries(connection, io.say)) {
     if (!operation.startsWith('parked ') || phase !== 'progress' || resultJson === null) continue
-    const { coordinates } = JSON.parse(resultJson.toString()) as { coordinates?: readonly string[] }
-    for (const id of coordinates ?? []) settled.add(id)
+    const coordinates = memberIn(resultJson, 'coordinates')
+    for (const id of Array.isArray(coordinates) ? coordinates : []) settled.add(String(id))
   }
   return settled
 }
@@ -243,7 +224,7 @@ async function settledCoordinates(connection: Connection, io: Io): Promise<Reado
 function filterOf(filter: ParkedFilter): (row: ParkedRow) => boolean {
   const tenants = new Set((filter.tenant ?? []).map(id => id.toLowerCase()))
   const reasons = new Set(filter.parkedReason ?? [])
-  const unknown = [...reasons].filter(reason => !(reason in PARK_REASONS))
+  const unknown = [...reasons].filter(reason => !isReason(reason))
   if (unknown.length > 0) {
     const known = Object.keys(PARK_REASONS).join(', ')
     throw new Refusal(`No such reason: ${unknown.join(', ')}. Reasons are ${known}.`, EXIT.usage)
@@ -260,12 +241,6 @@ function filterOf(filter: ParkedFilter): (row: ParkedRow) => boolean {
       atMs < untilMs
     )
   }
-}
-
-function rowOf(parked: Parked, lane: number, offset: number): ParkedRow {
-  const { tenantId, alertId, version, reason, detail, attempts } = parked
-  const parkedAt = new Date(parked.parkedAt).toISOString()
-  return { id: `${lane}:${offset}`, tenantId, alertId, version, reason, detail, parkedAt, lane, offset, attempts }
 }
 
 function printGroups(io: Io, rows: readonly ParkedRow[]): void {
@@ -304,7 +279,7 @@ async function publishRetries(
         key: `${alert.tenantId}/${alert.alertId}`,
         value: codec.encode({ ...alert, origin: 'retry', attempts: one.parked.attempts }),
       }))
-      await publisher.append(connection.topic('alerts'), lane, records)
+      await publisher.append(connection.topic('alerts'), lane, records, 'parked-retried')
     }
     await sent(batch.map(({ one }) => one.row.id))
     if (at + RETRY_BATCH < retried.length) await systemClock.sleep((batch.length / perSecond) * 1000)
@@ -319,16 +294,4 @@ async function graphAlertOf(connection: Connection, parked: Parked): Promise<Gra
 
 async function alertOf(connection: Connection, parked: Parked): Promise<Buffer | null> {
   return parked.format === 'json' ? parked.record : ((await graphAlertOf(connection, parked))?.alert ?? null)
-}
-
-function reasonWords(reason: string): string {
-  return reason in PARK_REASONS ? PARK_REASONS[reason as ParkReason] : 'A reason this version does not know.'
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString()) as unknown
-  } catch {
-    return { base64: bytes.toString('base64') }
-  }
 }

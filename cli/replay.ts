@@ -1,9 +1,9 @@
 /** Longer than the rule: the plan, the run and the words that go with both are one conversation with the operator. */
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { userInfo } from 'node:os'
 import { createCircuit } from '../consumers/engine/circuit.ts'
 import { createEngine, ENGINE_DEFAULTS } from '../consumers/engine/client.ts'
+import { engineTls } from '../consumers/engine/credentials.ts'
 import { engineEndpoint } from '../consumers/engine/endpoint.ts'
 import { TenantDirectory } from '../consumers/enrich.ts'
 import { createForward, FORWARD_LIMITS } from '../consumers/forward.ts'
@@ -19,15 +19,17 @@ import { toEngine } from '../consumers/replay/to-engine.ts'
 import { toFile, toStream } from '../consumers/replay/to-file.ts'
 import { toTopic } from '../consumers/replay/to-topic.ts'
 import { systemClock, systemRandom } from '../platform/clock.ts'
+import { withSteps } from '../platform/crash.ts'
 import { committedOffsets } from '../platform/kafka/offsets.ts'
 import type { Delivery, GraphAlert, Tenant } from '../schemas/types.ts'
 import type { Audit } from './audit.ts'
-import { auditEntries, openAudit } from './audit.ts'
+import { auditEntries, openAudit, whoActs } from './audit.ts'
 import type { Connection } from './connect.ts'
-import { withConnection } from './connect.ts'
+import { usable, withConnection } from './connect.ts'
 import type { Io } from './io.ts'
 import { EXIT, Refusal } from './io.ts'
-import { offsetsOf, readTable } from './tables.ts'
+import { isoTime, memberIn } from './lenient.ts'
+import { offsetsOf, offsetsOfTopic, readTable } from './tables.ts'
 import { readSpan } from './times.ts'
 
 export interface ReplayOptions {
@@ -75,7 +77,7 @@ export function replay(io: Io, options: ReplayOptions): Promise<number> {
     const scope: Scope = { selection, ranges: await freeze(connection, selection), to }
     if (!options.yes) return plan(io, connection, scope)
     const id = `r-${randomUUID()}`
-    const by = options.by ?? userInfo().username
+    const by = whoActs(options.by)
     const audit = await openAudit(connection, { id, operation: 'replay', by, reason, scope })
     await audit.note('start', null)
     return run(io, connection, { id, by, reason }, scope, audit, options, false)
@@ -157,7 +159,7 @@ async function plan(io: Io, connection: Connection, { selection, ranges, to }: S
     for await (const batch of scan(range, selection, deps, range.from)) {
       read += batch.read
       for (const { alert, timestampMs } of batch.chosen) {
-        const day = new Date(timestampMs).toISOString().slice(0, 10)
+        const day = isoTime(timestampMs).slice(0, 10)
         const key = `${alert.tenantId} ${day}`
         const row = days.get(key) ?? { tenantId: alert.tenantId, day, alerts: 0, bytes: 0 }
         days.set(key, row)
@@ -171,7 +173,7 @@ async function plan(io: Io, connection: Connection, { selection, ranges, to }: S
   const bytes = rows.reduce((sum, row) => sum + row.bytes, 0)
   io.say(`PLAN, nothing is written; repeat with --yes to run it\n`)
   io.say(`target: ${to === '-' ? 'standard output' : to}\n`)
-  io.say(`record times: ${iso(selection.sinceMs)} to ${iso(selection.untilMs)}\n`)
+  io.say(`record times: ${isoTime(selection.sinceMs)} to ${isoTime(selection.untilMs)}\n`)
   for (const words of await unavailable(connection, selection, ranges)) io.say(`${words}\n`)
   for (const { lane, from, to: end } of ranges)
     io.say(`lane ${lane}: offsets ${from} to ${end} (${end - from} records)\n`)
@@ -199,7 +201,7 @@ async function unavailable(
     }
   }
   if (!Number.isFinite(earliestMs) || selection.sinceMs >= earliestMs) return []
-  return [`the log begins at ${iso(earliestMs)} in these lanes: what was before is deleted by retention`]
+  return [`the log begins at ${isoTime(earliestMs)} in these lanes: what was before is deleted by retention`]
 }
 
 /** Frozen offsets: what comes later belongs to no replay that was planned before. */
@@ -268,7 +270,7 @@ async function openTarget(
   resumed: boolean,
 ): Promise<Target> {
   const mark = { id: who.id, reason: who.reason, by: who.by }
-  if (to === '-') return toStream(writeStdout)
+  if (to === '-') return toStream(writeStdout, connection.crash)
   if (to.startsWith('topic:')) {
     const topic = to.slice('topic:'.length)
     await createTopic(connection, topic)
@@ -277,7 +279,7 @@ async function openTarget(
       codec: await connection.codec<GraphAlert>('alerts'),
     })
   }
-  if (to !== 'engine') return toFile(to, resumed)
+  if (to !== 'engine') return toFile(to, resumed, connection.crash)
   const { settings } = connection
   const engine = createEngine(
     {
@@ -285,10 +287,11 @@ async function openTarget(
       endpoint: engineEndpoint(settings.engineUrl ?? '', { production: settings.nodeEnv === 'production' }),
       tokenFile: settings.engineTokenFile,
       signingKeysFile: settings.engineSigningKeysFile,
+      tls: usable(() => engineTls(settings, connection.log)),
       encoding: settings.engineCompression,
       timeoutMs: settings.engineTimeoutMs,
     },
-    { clock: systemClock },
+    { clock: systemClock, crash: connection.crash },
   )
   const circuit = createCircuit({
     clock: systemClock,
@@ -343,21 +346,21 @@ function lagWatcher(connection: Connection, limit: number): () => Promise<string
 async function createTopic(connection: Connection, topic: string): Promise<void> {
   const admin = await connection.admin()
   if ((await admin.listTopics()).includes(topic)) return
-  await admin.createTopics({
-    waitForLeaders: true,
-    topics: [
-      {
-        topic,
-        numPartitions: await connection.lanes(),
-        replicationFactor: -1,
-        configEntries: [
-          { name: 'cleanup.policy', value: 'delete' },
-          { name: 'retention.ms', value: String(REPLAY_TOPIC_RETENTION_MS) },
-          { name: 'max.message.bytes', value: String(8 * 1024 * 1024) },
-        ],
-      },
+  const wanted = {
+    topic,
+    numPartitions: await connection.lanes(),
+    replicationFactor: -1,
+    configEntries: [
+      { name: 'cleanup.policy', value: 'delete' },
+      { name: 'retention.ms', value: String(REPLAY_TOPIC_RETENTION_MS) },
+      { name: 'max.message.bytes', value: String(8 * 1024 * 1024) },
     ],
-  })
+  }
+  await withSteps(connection.crash, 'replay-topic-made', () =>
+    // the client's own waiting gives up too early
+    admin.createTopics({ waitForLeaders: false, topics: [wanted] }),
+  )
+  await offsetsOfTopic(connection, topic)
 }
 
 async function scanDeps(connection: Connection): Promise<ScanDeps> {
@@ -389,10 +392,6 @@ async function writeStdout(bytes: Buffer): Promise<void> {
 }
 
 function isDone(resultJson: Buffer | null): boolean {
-  const result = resultJson === null ? null : (JSON.parse(resultJson.toString()) as { outcome?: string })
-  return result?.outcome === 'done' || result?.outcome === 'max'
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
+  const outcome = memberIn(resultJson, 'outcome')
+  return outcome === 'done' || outcome === 'max'
 }

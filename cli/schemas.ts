@@ -2,10 +2,13 @@ import { isDeepStrictEqual } from 'node:util'
 import type { AvroSchema } from '../platform/avro/codec.ts'
 import type { RegistryAdmin } from '../platform/avro/registry-admin.ts'
 import { registryAdmin } from '../platform/avro/registry-admin.ts'
+import { registryAccess } from '../platform/connection.ts'
+import { openCrash } from '../platform/crash.ts'
+import { createLog } from '../platform/log.ts'
 import type { Role, Settings } from '../platform/settings-table.ts'
-import { avroSchema, registryAccess } from '../platform/worker.ts'
+import { avroSchema } from '../platform/worker.ts'
 import { TOPICS } from '../schemas/topics.ts'
-import { settingsOf } from './connect.ts'
+import { settingsOf, usable } from './connect.ts'
 import type { Io } from './io.ts'
 import { EXIT } from './io.ts'
 
@@ -85,7 +88,12 @@ async function withRegistry(
   use: (registry: RegistryAdmin, subjects: readonly Subject[]) => Promise<number>,
 ): Promise<number> {
   const settings = settingsOf(io, ['schemaRegistryUrl'])
-  const registry = registryAdmin(registryAccess(settings as unknown as Settings<Role>))
+  const log = createLog({ level: 'error', service: 'socos', destination: { write: io.say } })
+  const access = usable(() => registryAccess(settings as unknown as Settings<Role>, log))
+  const registry = registryAdmin(
+    access,
+    openCrash(settings.crashAt, 'command', words => io.say(`${words}\n`)),
+  )
   const subjects = TOPICS.map(({ name }) => ({
     subject: `${settings.topicPrefix}${name}-value`,
     schema: avroSchema(name),

@@ -9,6 +9,7 @@ import type { Connection } from './connect.ts'
 import { withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, printRows, Refusal } from './io.ts'
+import { isoTime } from './lenient.ts'
 import { parkedNow } from './parked.ts'
 import { readTable } from './tables.ts'
 
@@ -72,7 +73,7 @@ export async function showStatus(
 ): Promise<number> {
   return withConnection(io, ['kafkaBrokers', 'schemaRegistryUrl'], async connection => {
     const stop = new AbortController()
-    process.once('SIGINT', () => stop.abort())
+    if (options.watch) process.once('SIGINT', () => stop.abort())
     for (;;) {
       const status = chosen(await readStatus(connection, io), options.tenant)
       if (options.watch && format === 'table') io.out('\u001b[H\u001b[2J')
@@ -260,5 +261,5 @@ function stateOf(
 }
 
 function isoOf(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString()
+  return ms === null ? null : isoTime(ms)
 }

@@ -1,8 +1,9 @@
 /** Longer than the rule: the same lines open Graph for one tenant, sweep it, and say what came of it. */
+
+import { systemClock, systemRandom } from '../platform/clock.ts'
 import { laneOf } from '../platform/kafka/lane-of.ts'
 import { committedOffsets } from '../platform/kafka/offsets.ts'
 import type { LogReader } from '../platform/kafka/reader.ts'
-import { systemClock, systemRandom } from '../platform/clock.ts'
 import { createBudget } from '../producers/graph/budget.ts'
 import type { Graph } from '../producers/graph/client.ts'
 import { createGraph } from '../producers/graph/client.ts'
@@ -275,7 +276,8 @@ async function writeReceipt(connection: Connection, tenant: Tenant, lane: number
   const publisher = await connection.publisher()
   const { tenantId, source } = tenant
   const value = codec.encode(sweepReceipt(tenantId, source, proven))
-  await publisher.append(connection.topic('checkpoints'), lane, [{ key: sweepReceiptKey(tenantId), value }])
+  const receipt = { key: sweepReceiptKey(tenantId), value }
+  await publisher.append(connection.topic('checkpoints'), lane, [receipt], 'sweep-receipt-by-hand')
 }
 
 function report(io: Io, format: Format, found: readonly SweepRow[], { dryRun }: SweepOptions): number {

@@ -13,16 +13,20 @@ const LANES_AT_ONCE = 12
 const LEADER_PATIENCE = { attempts: 10, firstMs: 200, maxMs: 2_000 }
 
 /** First and next offset of every partition. */
-export async function offsetsOf(
-  connection: Connection,
-  name: TopicName,
-): Promise<ReadonlyMap<number, { readonly low: number; readonly high: number }>> {
+export async function offsetsOf(connection: Connection, name: TopicName): Promise<Offsets> {
+  return offsetsOfTopic(connection, connection.topic(name))
+}
+
+type Offsets = ReadonlyMap<number, { readonly low: number; readonly high: number }>
+
+/** By its full name. A topic that was just made is waited for: not every broker has heard of it. */
+export async function offsetsOfTopic(connection: Connection, topic: string): Promise<Offsets> {
   const admin = await connection.admin()
   const ask = async () => {
     try {
-      return await admin.fetchTopicOffsets(connection.topic(name))
+      return await admin.fetchTopicOffsets(topic)
     } catch (error) {
-      throw isNotYetKnown(error) ? new TransientError(`no leader answers for ${name}`, { cause: error }) : error
+      throw isNotYetKnown(error) ? new TransientError(`no leader answers for ${topic}`, { cause: error }) : error
     }
   }
   const parts = await retry(ask, LEADER_PATIENCE, { clock: systemClock, random: systemRandom })

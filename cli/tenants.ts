@@ -1,14 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
+import { decodeLearning } from '../platform/avro/codec.ts'
 import { systemClock } from '../platform/clock.ts'
 import { laneOf } from '../platform/kafka/lane-of.ts'
 import type { TenantSpec } from '../platform/tenants-file.ts'
 import { parseTenantsFile } from '../platform/tenants-file.ts'
-import type { Tenant } from '../schemas/types.ts'
+import type { Delivery, Tenant } from '../schemas/types.ts'
 import type { Connection } from './connect.ts'
 import { settingsOf, withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, printRows, Refusal } from './io.ts'
+import { isoTime, jsonIn } from './lenient.ts'
 import { readTable, scan } from './tables.ts'
 
 const TOMBSTONES_BATCH = 1_000
@@ -62,8 +64,8 @@ export function listTenants(io: Io, format: Format): Promise<number> {
         credentialExpires: tenant.credentialExpires,
         intervalSeconds: tenant.intervalSeconds,
         lookbackHours: tenant.lookbackHours,
-        metadata: JSON.parse(tenant.metadataJson.toString()) as unknown,
-        changedAt: new Date(tenant.changedAt).toISOString(),
+        metadata: jsonIn(tenant.metadataJson),
+        changedAt: isoTime(tenant.changedAt),
       }))
     printRows(io, format, rows, [
       { title: 'TENANT', of: row => row.tenantId },
@@ -80,7 +82,7 @@ export function listTenants(io: Io, format: Format): Promise<number> {
 
 /**
  * Off-boards: polling stops, alerts on the way are parked (or delivered for a minute, then parked), what was delivered is
- * forgotten, counts stay. A tenant that comes back begins anew, with a look-back.
+ * forgotten, counts stay. A tenant that comes back begins anew, with a look-back. Repeated, it completes what was killed.
  */
 export function removeTenants(
   io: Io,
@@ -93,10 +95,8 @@ export function removeTenants(
     const unknown = wanted.filter(id => !known.has(id))
     if (unknown.length > 0)
       throw new Refusal(`No such tenant: ${unknown.join(', ')}. See \`socos tenants list\`.`, EXIT.notFound)
-    const leaving = wanted.flatMap(id => {
-      const tenant = known.get(id)
-      return tenant && tenant.state === 'active' ? [tenant] : []
-    })
+    const named = wanted.flatMap(id => known.get(id) ?? [])
+    const leaving = named.filter(({ state }) => state === 'active')
     for (const { tenantId, name } of leaving)
       io.say(`${options.dryRun ? 'would be removed' : 'removed'}: ${tenantId} ${name}\n`)
     if (!options.dryRun) {
@@ -105,7 +105,7 @@ export function removeTenants(
         connection,
         leaving.map(tenant => ({ ...tenant, state: 'off-boarded', offboarding: options.waiting, changedAt: nowMs })),
       )
-      await forgetDeliveries(connection, leaving)
+      await forgetDeliveries(connection, named)
     }
     io.out(`${leaving.length} tenants ${options.dryRun ? 'would be removed' : 'removed'}\n`)
     return EXIT.ok
@@ -129,21 +129,30 @@ function readFile(io: Io, file: string): readonly TenantSpec[] {
   return read.tenants
 }
 
-/** Tombstones for what the ledger has of their alerts. The totals stay. */
+/**
+ * Tombstones for what the ledger has of their alerts. The totals stay, and so does what of a tenant that is gone already
+ * is only parked: it was parked for that, and is retried should the tenant come back.
+ */
 async function forgetDeliveries(connection: Connection, tenants: readonly Tenant[]): Promise<void> {
   const lanes = await connection.lanes()
   const publisher = await connection.publisher()
+  const codec = await connection.codec<Delivery>('deliveries')
+  const wasGone = new Set(tenants.filter(({ state }) => state !== 'active').map(({ tenantId }) => tenantId))
   const gone = new Map(tenants.map(({ tenantId }) => [tenantId, new Set<string>()]))
   await scan(
     connection,
     'deliveries',
-    ({ key, value }) => {
+    async ({ key, value }) => {
       const text = key?.toString() ?? ''
       const slash = text.indexOf('/')
       if (slash < 0 || slash === text.length - 1) return
-      const keys = gone.get(text.slice(0, slash))
-      if (value === null) keys?.delete(text)
-      else keys?.add(text)
+      const tenantId = text.slice(0, slash)
+      const keys = gone.get(tenantId)
+      if (!keys) return
+      const decoded = value === null ? null : await decodeLearning(codec, value)
+      const isWaiting = wasGone.has(tenantId) && decoded?.kind === 'value' && decoded.value.delivered === null
+      if (decoded !== null && !isWaiting) keys.add(text)
+      else keys.delete(text)
     },
     (_, low) => low,
     new Set(tenants.map(({ tenantId }) => laneOf(tenantId, lanes))),
@@ -152,7 +161,7 @@ async function forgetDeliveries(connection: Connection, tenants: readonly Tenant
     const tombstones = [...keys].map(key => ({ key, value: null }))
     for (let at = 0; at < tombstones.length; at += TOMBSTONES_BATCH) {
       const batch = tombstones.slice(at, at + TOMBSTONES_BATCH)
-      await publisher.append(connection.topic('deliveries'), laneOf(tenantId, lanes), batch)
+      await publisher.append(connection.topic('deliveries'), laneOf(tenantId, lanes), batch, 'deliveries-forgotten')
     }
   }
 }
@@ -165,7 +174,7 @@ async function writeTenants(connection: Connection, tenants: readonly Tenant[]):
   const byLane = Map.groupBy(tenants, ({ tenantId }) => laneOf(tenantId, lanes))
   for (const [lane, group] of byLane) {
     const records = group.map(tenant => ({ key: tenant.tenantId, value: codec.encode(tenant) }))
-    await publisher.append(connection.topic('tenants'), lane, records)
+    await publisher.append(connection.topic('tenants'), lane, records, 'tenants')
   }
 }
 

@@ -1,6 +1,6 @@
 import { systemClock, systemRandom } from '../platform/clock.ts'
 import type { TopicDifference } from '../platform/kafka/topics.ts'
-import { applyTopics, diffTopics } from '../platform/kafka/topics.ts'
+import { applyTopics, diffTopics, existingTopics } from '../platform/kafka/topics.ts'
 import { laneCount, wantedTopics } from '../platform/worker.ts'
 import type { Connection } from './connect.ts'
 import { withConnection } from './connect.ts'
@@ -14,6 +14,7 @@ export function applyTopicTable(io: Io): Promise<number> {
     const { changed, left } = await applyTopics(await connection.admin(), wantedTopics(connection.topic, lanes), {
       clock: systemClock,
       random: systemRandom,
+      crash: connection.crash,
     })
     for (const { topic, what } of changed) {
       io.out(what === 'does not exist' ? `created ${topic}\n` : `changed ${topic}: ${what}\n`)
@@ -42,6 +43,6 @@ function report(io: Io, differences: readonly TopicDifference[]): number {
 async function intendedLanes(connection: Connection): Promise<number> {
   const { settings, topic } = connection
   const admin = await connection.admin()
-  const existing = await admin.listTopics()
-  return existing.includes(topic('alerts')) ? laneCount(admin, topic('alerts')) : settings.lanes
+  const existing = await existingTopics(admin, [topic('alerts')])
+  return existing.has(topic('alerts')) ? laneCount(admin, topic('alerts')) : settings.lanes
 }

@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Codec } from '../platform/avro/codec.ts'
-import { decodeLearning } from '../platform/avro/codec.ts'
+import type { Decoded } from '../platform/avro/codec.ts'
 import type { LogRecord } from '../platform/kafka/queue.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { GraphAlert } from '../schemas/types.ts'
@@ -25,23 +24,23 @@ interface Unreadable {
   readonly detail: string
 }
 
+type KnownSchema = Exclude<Decoded<GraphAlert>, { kind: 'unknown-schema' }>
+
 export type Decoding =
   | { readonly kind: 'arrival'; readonly arrival: Arrival }
   | { readonly kind: 'unreadable'; readonly unreadable: Unreadable }
 
-/** Rejects only with a TransientError (registry); everything about the record itself is a value. */
-export async function decode(
+/** What a record is, once its value is decoded (null: it has none). Everything that is wrong with it is a value. */
+export function decode(
   record: LogRecord,
-  codec: Codec<GraphAlert>,
+  decoded: KnownSchema | null,
   isOfThisLane: (tenantId: string) => boolean,
-): Promise<Decoding> {
-  const claimed = claimOf(record.key)
+): Decoding {
   const unreadable = (reason: ParkReason, detail: string): Decoding => ({
     kind: 'unreadable',
-    unreadable: { record, ...claimed, reason, detail },
+    unreadable: { record, ...claimOf(record.key), reason, detail },
   })
-  if (record.value === null) return unreadable('undecodable', 'the record has no value')
-  const decoded = await decodeLearning(codec, record.value)
+  if (decoded === null) return unreadable('undecodable', 'the record has no value')
   if (decoded.kind === 'undecodable') return unreadable('undecodable', decoded.detail)
 
   const alert = decoded.value
@@ -52,7 +51,7 @@ export async function decode(
   const version = packVersion(alert.version)
   if (version === null) return unreadable('no-version', `version ${alert.version.slice(0, 60)} is not an instant`)
   // KafkaJS does not check Kafka's own checksums
-  if (!hash('sha256', alert.alert, 'buffer').equals(alert.contentHash)) {
+  if (hash('sha256', alert.alert, 'latin1') !== alert.contentHash.toString('latin1')) {
     return unreadable('corrupt', 'the content does not match its hash')
   }
   return { kind: 'arrival', arrival: { record, key, alert, version } }

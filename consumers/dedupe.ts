@@ -26,7 +26,10 @@ export function dedupe({ key, alert, version, record }: Arrival, ledger: Ledger)
       return { kind: 'forward' }
     case 'unseen':
     case 'newer':
-      // a parked revision waits for an operator; polling or sweeping it again does not park it again
-      return toParked === 'same' && alert.origin !== 'retry' ? { kind: 'drop', why: 'duplicate' } : { kind: 'forward' }
+      // a parked revision waits for an operator; polling it again does not park it again. A sweep publishes it only when
+      // it lies in `parked` no more
+      return toParked === 'same' && alert.origin !== 'retry' && alert.origin !== 'sweep'
+        ? { kind: 'drop', why: 'duplicate' }
+        : { kind: 'forward' }
   }
 }

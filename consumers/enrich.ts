@@ -41,7 +41,12 @@ function isDraining({ offboarding, changedAt }: Tenant, nowMs: number): boolean 
 /** `{"id","name",…metadata}`; metadata cannot take the place of id and name. */
 function tenantJson({ tenantId, name, metadataJson }: Tenant): Buffer {
   const { id: _id, name: _name, ...metadata } = parseObject(metadataJson)
-  return Buffer.from(JSON.stringify({ id: tenantId, name, ...metadata }))
+  try {
+    return Buffer.from(JSON.stringify({ id: tenantId, name, ...metadata }))
+  } catch {
+    // nested deeper than the stack: nothing that `socos tenants` wrote
+    return Buffer.from(JSON.stringify({ id: tenantId, name }))
+  }
 }
 
 /** `socos tenants` wrote an object; anything else enriches nothing rather than stopping the tenant's alerts. */

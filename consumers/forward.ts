@@ -2,6 +2,8 @@
 
 import type { Clock, Random } from '../platform/clock.ts'
 import { type Backoff, backoffMs } from '../platform/retry.ts'
+import { linksOf, type Span, type Tracer, within } from '../platform/trace.ts'
+import { ATTRIBUTES } from '../platform/trace-names.ts'
 import type { EngineAnswer } from './engine/answer.ts'
 import type { Circuit, Permit } from './engine/circuit.ts'
 import type { Engine } from './engine/client.ts'
@@ -46,6 +48,7 @@ export interface ForwardDeps {
   readonly clock: Clock
   readonly random: Random
   readonly limits: ForwardLimits
+  readonly tracer?: Tracer | null
   readonly observe: { attempt(outcome: EngineAnswer['kind'], durationMs: number, items: number): void }
 }
 
@@ -142,18 +145,33 @@ async function send(deps: ForwardDeps, worker: Worker, group: Group, permit: Per
     if (entry.posts++ === 0) entry.acceptedBefore = worker.accepted
   }
   const startedMs = deps.clock.now()
+  const items = group.entries.map(entry => entry.item)
+  const span = deps.tracer ? spanOf(deps.tracer, items) : null
   try {
-    const answer = await deps.engine.post(
-      group.entries.map(entry => entry.item),
-      abort,
-    )
-    abort.throwIfAborted()
-    deps.observe.attempt(answer.kind, deps.clock.now() - startedMs, group.entries.length)
-    return answer
+    return await within(span, async () => {
+      const answer = await deps.engine.post(items, abort, span?.traceparent)
+      abort.throwIfAborted()
+      deps.observe.attempt(answer.kind, deps.clock.now() - startedMs, items.length)
+      span?.set({ [ATTRIBUTES.outcome]: answer.kind })
+      if (answer.kind !== 'items') span?.fail(answer.kind)
+      return answer
+    })
   } catch (error) {
     permit.release()
     throw error
   }
+}
+
+/** A batch has many causes: it is linked to the polls that brought its items, and the child of none. */
+function spanOf(tracer: Tracer, items: readonly EngineItem[]): Span | null {
+  const attributes = {
+    [ATTRIBUTES.system]: 'kafka',
+    [ATTRIBUTES.operationName]: 'process',
+    [ATTRIBUTES.operationType]: 'process',
+    [ATTRIBUTES.messages]: items.length,
+    [ATTRIBUTES.method]: 'POST',
+  }
+  return tracer.start('POST /v1/alerts:batch', 'client', attributes, linksOf(items.map(({ trace }) => trace)))
 }
 
 /** Turns the answer into fates, and puts back into the queue what has none. */

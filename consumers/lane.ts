@@ -3,8 +3,8 @@ import type { Codec } from '../platform/avro/codec.ts'
 import type { Clock, Random } from '../platform/clock.ts'
 import { laneOf } from '../platform/kafka/lane-of.ts'
 import type { Lane, LaneContext } from '../platform/kafka/lanes.ts'
-import type { LogRecord } from '../platform/kafka/queue.ts'
 import type { Publisher } from '../platform/kafka/producer.ts'
+import type { LogRecord } from '../platform/kafka/queue.ts'
 import type { LogReader } from '../platform/kafka/reader.ts'
 import { tableIntake, tableOf } from '../platform/kafka/table-intake.ts'
 import type { Log } from '../platform/log.ts'
@@ -15,8 +15,8 @@ import { TenantDirectory } from './enrich.ts'
 import type { Forward, ItemFate } from './forward.ts'
 import { LANE_ITSELF, Ledger } from './ledger.ts'
 import { parkingBudget } from './park.ts'
-import type { Dirty, OverBudget, SettleDeps } from './settle.ts'
 import { retryParkedOf } from './returning.ts'
+import type { Dirty, OverBudget, SettleDeps } from './settle.ts'
 import { flushLedger, park, settle, writeDown } from './settle.ts'
 import type { Fate, Round, Window } from './window.ts'
 import { nextRound, openWindow } from './window.ts'
@@ -59,13 +59,15 @@ export interface ForwarderObserver {
   /** One settled window. */
   settled(fates: readonly Fate[]): void
   parked(reason: ParkReason): void
-  /** Milliseconds from an alert's update time to the engine's answer. */
-  accepted(latencyMs: number): void
+  /** Milliseconds from an alert's update time, and from the poll that brought it, to the engine's answer. */
+  accepted(latencyMs: number, sincePolledMs: number): void
   ledger(lane: number, entries: number, bytes: number): void
   /** The lane was lost. */
   closed(lane: number): void
   /** The lane stopped (or goes on) because too much would be parked. */
   stopped(lane: number, stopped: boolean): void
+  /** Records that were parked for want of their tenant are on the log again. */
+  returned(records: number): void
 }
 
 export interface ForwarderLane extends Lane {
@@ -79,6 +81,8 @@ const LEDGER_KEPT_MS = 35 * 86_400_000
 /** Totals of a quiet tenant are written again, so that whoever wants them needs to read one day of the topic, not all. */
 const TOTALS_AGE_MS = 86_400_000
 const UPKEEP_EVERY_MS = 3_600_000
+/** Without a reason of its own each abort makes an exception with its stack. */
+const RECORDS_CAME = new Error('records came')
 
 /** One lane's way from the queue to the engine: decode, dedupe, enrich, forward, settle, one window after the other. */
 export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): ForwarderLane {
@@ -88,10 +92,18 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   const tenants = new TenantDirectory()
   const totalsAtMs = new Map<string, number>()
   const dirty: Dirty = { alerts: new Map(), tenants: new Set() }
+  /** Nothing is begun once the lane is lost or may be: its next owner has restored it and would not see it. */
+  const publisher: Publisher = {
+    async append(topic, partition, records, effect) {
+      signal.throwIfAborted()
+      if (!context.leased()) throw new TransientError('the lane may belong to another worker')
+      return deps.publisher.append(topic, partition, records, effect)
+    },
+  }
   const settling: SettleDeps = {
     lane,
     ledger,
-    publisher: deps.publisher,
+    publisher,
     topics,
     codecs,
     budget: parkingBudget(deps.limits.parkingCount, deps.limits.parkingShare),
@@ -189,15 +201,16 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
       idle = new AbortController()
       return null
     } finally {
-      ended.abort()
+      ended.abort(RECORDS_CAME)
     }
   }
 
   async function retryReturned(): Promise<void> {
     if (returned.size === 0) return
     const tenantIds = new Set(returned)
-    const count = await stretch(() => patiently(() => retryParkedOf(tenantIds, { ...deps, lane, ledger })))
+    const count = await stretch(() => patiently(() => retryParkedOf(tenantIds, { ...deps, publisher, lane, ledger })))
     for (const tenantId of tenantIds) returned.delete(tenantId)
+    deps.observe.returned(count)
     if (count > 0) log.info('parked records are sent again: their tenant is there now', { lane, records: count })
   }
 
@@ -285,7 +298,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
         ledger.markDelivered(key, { version, contentHash: alert.contentHash, offset: record.offset, atMs: nowMs })
         dirty.alerts.set(key, { tenantId: alert.tenantId, alertId: alert.alertId })
         window.fates[index] = { kind: 'delivered', again: fate.known }
-        deps.observe.accepted(nowMs - Date.parse(alert.version))
+        deps.observe.accepted(nowMs - Date.parse(alert.version), nowMs - alert.observedAt)
         break
       }
       case 'park':

@@ -25,6 +25,11 @@ export type Relation =
 export type TotalsDelta = Readonly<Record<'delivered' | 'duplicate' | 'stale' | 'parked', number>>
 
 const DAY_MS = 86_400_000
+/**
+ * Alerts of a lane that memory and restore time are planned for: some 250 MB. Nothing stops there, for a ledger that
+ * forgot would send twice; how near it is shows in the metrics.
+ */
+export const LEDGER_ENTRIES_PLANNED = 4_000_000
 /** Stands for the lane as a whole where a tenant id would stand; also records without any key count here. */
 export const LANE_ITSELF = ''
 const NO_TOTALS: Totals = {
@@ -72,9 +77,7 @@ export class Ledger {
     const key = alertKey(delivery.tenantId, delivery.alertId)
     const digest = this.#digestOf(key)
     const delivered = delivery.delivered && tableMark(delivery.delivered)
-    const known = this.#delivered.get(digest)
-    const isNews = !known || (delivered !== null && compareVersions(delivered.version, known.version) >= 0)
-    if (isNews && delivered) this.#delivered.set(digest, delivered)
+    const isNews = delivered ? this.#delivered.setUnlessOlder(digest, delivered) : this.#delivered.get(digest) === null
     const parked = delivery.parked && tableMark(delivery.parked)
     if (parked) this.#parked.set(key, parked)
     else this.#parked.delete(key)
@@ -207,13 +210,15 @@ function relation(known: TableMark | null, version: PackedVersion, contentHash: 
 }
 
 function digestOf(key: string): Digest {
-  const digest = hash('sha256', key, 'buffer')
-  return {
-    a: digest.readUInt32LE(0),
-    b: digest.readUInt32LE(4),
-    c: digest.readUInt32LE(8),
-    d: digest.readUInt32LE(12),
-  }
+  // as text: a buffer of its own for each takes three times as long
+  const digest = hash('sha256', key, 'latin1')
+  return { a: wordAt(digest, 0), b: wordAt(digest, 4), c: wordAt(digest, 8), d: wordAt(digest, 12) }
+}
+
+/** Little-endian, as everywhere where the digest of a key is kept. */
+function wordAt(bytes: string, at: number): number {
+  const low = bytes.charCodeAt(at) | (bytes.charCodeAt(at + 1) << 8) | (bytes.charCodeAt(at + 2) << 16)
+  return (low | (bytes.charCodeAt(at + 3) << 24)) >>> 0
 }
 
 function toTable(mark: Mark): TableMark {

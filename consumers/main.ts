@@ -1,9 +1,11 @@
 import { systemRandom } from '../platform/clock.ts'
 import { joinLanes } from '../platform/kafka/lanes.ts'
+import { traceparentIn } from '../platform/trace.ts'
 import { openWorker, refuse } from '../platform/worker.ts'
 import type { Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
 import { CIRCUIT_LIMITS, createCircuit } from './engine/circuit.ts'
 import { createEngine, ENGINE_DEFAULTS } from './engine/client.ts'
+import { engineTls } from './engine/credentials.ts'
 import { engineEndpoint } from './engine/endpoint.ts'
 import { createForward, FORWARD_LIMITS } from './forward.ts'
 import type { ForwarderDeps } from './lane.ts'
@@ -15,7 +17,7 @@ const WINDOW_BYTES = 4 * 1024 * 1024
 const QUEUE_BYTES_MAX = 128 * 1024 * 1024
 
 const worker = await openWorker('forwarder')
-const { settings, log, clock, shutdown, topic, metrics } = worker
+const { settings, log, clock, shutdown, topic, metrics, tracer } = worker
 
 try {
   const topics = {
@@ -37,10 +39,11 @@ try {
       endpoint: engineEndpoint(settings.engineUrl, { production: settings.nodeEnv === 'production' }),
       tokenFile: settings.engineTokenFile,
       signingKeysFile: settings.engineSigningKeysFile,
+      tls: engineTls(settings, log),
       encoding: settings.engineCompression,
       timeoutMs: settings.engineTimeoutMs,
     },
-    { clock },
+    { clock, crash: worker.crash },
   )
   worker.releaseFirst('engine', () => engine.close())
   const engineMetrics = engineObserver(metrics, log)
@@ -51,6 +54,7 @@ try {
     clock,
     random: systemRandom,
     limits: { ...FORWARD_LIMITS, maxItems: settings.engineBatchItems, maxBytes: settings.engineBatchBytes },
+    tracer,
     observe: engineMetrics,
   })
 
@@ -85,12 +89,19 @@ try {
     clock,
     log,
     sessionTimeoutMs: settings.sessionTimeoutMs,
+    crash: worker.crash,
+    shutdownMs: settings.shutdownMs,
+    readTrace: tracer === null ? undefined : traceparentIn,
     queueBytesMax: QUEUE_BYTES_MAX,
     observe: watchLanes(metrics, log),
     onFatal: error => shutdown.fail('the consumer group is gone', error),
   })
   worker.releaseFirst('lanes', () => group.stop())
   metrics.gauge('lanes_owned', () => group.owned)
+  metrics.gauge('lanes_restoring', () => group.restoring)
+  metrics.gauge('lane_lag_records', () =>
+    group.lag().map(({ lane, records }) => ({ labels: { lane: String(lane) }, value: records })),
+  )
   metrics.gauge('queue_depth_records', () => group.queuedRecords)
   worker.started({
     ready: () => ({ ok: group.ready, detail: group.ready ? 'forwarding' : 'joining or restoring' }),

@@ -53,7 +53,9 @@ export async function retryParkedOf(tenantIds: ReadonlySet<string>, deps: Return
       })
     }
   }
-  for (const batch of batches([...waiting.values()])) await deps.publisher.append(topics.alerts, lane, batch)
+  for (const batch of batches([...waiting.values()])) {
+    await deps.publisher.append(topics.alerts, lane, batch, 'parked-returned')
+  }
   return waiting.size
 }
 

@@ -104,26 +104,27 @@ export async function flushLedger({ ledger, dirty, publisher, topics, codecs, la
       key: alertKey(delivery.tenantId, delivery.alertId),
       value: codecs.deliveries.encode(delivery),
     }))
-    await publisher.append(topics.deliveries, lane, records)
+    await publisher.append(topics.deliveries, lane, records, 'ledger')
     for (const [key] of alerts) dirty.alerts.delete(key)
     for (const tenantId of tenants) dirty.tenants.delete(tenantId)
   }
 }
 
 async function appendParked(parkings: readonly Parking[], deps: SettleDeps, nowMs: number): Promise<void> {
+  const append = (batch: readonly OutRecord[]) => deps.publisher.append(deps.topics.parked, deps.lane, batch, 'parked')
   let batch: OutRecord[] = []
   let bytes = 0
   for (const parking of parkings) {
     const value = deps.codecs.parked.encode(parkedRecord(parking, deps.topics.alerts, deps.lane, nowMs))
     if (batch.length > 0 && bytes + value.length > PARKED_BATCH_BYTES_MAX) {
-      await deps.publisher.append(deps.topics.parked, deps.lane, batch)
+      await append(batch)
       batch = []
       bytes = 0
     }
     batch.push({ key: alertKey(parking.tenantId, parking.alertId), value })
     bytes += value.length
   }
-  if (batch.length > 0) await deps.publisher.append(deps.topics.parked, deps.lane, batch)
+  if (batch.length > 0) await append(batch)
 }
 
 function parkingsOf(window: Window): { readonly index: number; readonly parking: Parking }[] {

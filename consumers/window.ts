@@ -1,5 +1,7 @@
 import type { Codec } from '../platform/avro/codec.ts'
+import { decodeLearning } from '../platform/avro/codec.ts'
 import type { LogRecord } from '../platform/kafka/queue.ts'
+import type { TraceContext } from '../platform/trace.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { GraphAlert } from '../schemas/types.ts'
 import type { Decoding } from './decode.ts'
@@ -42,7 +44,17 @@ export async function openWindow(
   isOfThisLane: (tenantId: string) => boolean,
 ): Promise<Window> {
   const decoded: Decoding[] = []
-  for (const record of records) decoded.push(await decode(record, codec, isOfThisLane))
+  for (const record of records) {
+    const { value } = record
+    if (value === null) {
+      decoded.push(decode(record, null, isOfThisLane))
+      continue
+    }
+    const first = codec.decode(value)
+    // only a schema that is new is waited for
+    const known = first.kind === 'unknown-schema' ? await decodeLearning(codec, value) : first
+    decoded.push(decode(record, known, isOfThisLane))
+  }
   return { records, decoded, fates: records.map(() => null) }
 }
 
@@ -54,7 +66,10 @@ export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirecto
   const items: EngineItem[] = []
   const indexes: number[] = []
   // a later revision waits until it is certain that this one is parked, and is then judged against that
-  const busy = new Set(window.decoded.flatMap((decoding, index) => (toBePark(window, index) ? keyOf(decoding) : [])))
+  const busy = new Set<string>()
+  for (const [index, decoding] of window.decoded.entries()) {
+    if (window.fates[index]?.kind === 'park' && decoding.kind === 'arrival') busy.add(decoding.arrival.key)
+  }
   for (const [index, decoding] of window.decoded.entries()) {
     if (window.fates[index] !== null) continue
     if (decoding.kind === 'unreadable') {
@@ -79,22 +94,14 @@ export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirecto
         }
         busy.add(arrival.key)
         indexes.push(index)
-        items.push(itemOf(arrival.alert, tenant.json))
+        items.push(itemOf(arrival.alert, tenant.json, arrival.record.trace))
       }
     }
   }
   return { items, indexes }
 }
 
-function toBePark(window: Window, index: number): boolean {
-  return window.fates[index]?.kind === 'park'
-}
-
-function keyOf(decoding: Decoding): readonly string[] {
-  return decoding.kind === 'arrival' ? [decoding.arrival.key] : []
-}
-
-export function itemOf(alert: GraphAlert, tenantJson: Buffer): EngineItem {
+export function itemOf(alert: GraphAlert, tenantJson: Buffer, trace?: TraceContext): EngineItem {
   return {
     id: itemId(alert.tenantId, alert.alertId, alert.version, alert.contentHash.toString('hex')),
     tenantJson,
@@ -102,6 +109,7 @@ export function itemOf(alert: GraphAlert, tenantJson: Buffer): EngineItem {
     version: alert.version,
     source: alert.source,
     observedAtMs: alert.observedAt,
+    trace,
     alert: alert.alert,
   }
 }

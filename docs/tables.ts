@@ -1,17 +1,25 @@
 /** Writes the tables in the documents from the code that they describe: `npm run docs:tables`. A test fails when one is old. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { instruments, METRIC_PREFIX } from '../platform/metrics-table.ts'
+import { type Instrument, instruments, METRIC_PREFIX } from '../platform/metrics-table.ts'
 import { settingEntries } from '../platform/settings-table.ts'
+import { ACLS } from '../schemas/acls.ts'
 import { PARK_REASONS } from '../schemas/parking.ts'
 import { TOPICS } from '../schemas/topics.ts'
 
 const DAY_MS = 86_400_000
 const MIB = 1_048_576
+const LABEL_VALUES_SHOWN = 20
 
-const TABLES: Readonly<Record<string, () => string>> = { topics, settings, metrics, reasons }
+const TABLES: Readonly<Record<string, () => string>> = { topics, settings, metrics, reasons, acls }
 
 /** Files that hold tables between `<!-- table: NAME -->` and `<!-- end -->`. */
-export const DOCUMENTS = ['README.md', 'docs/settings.md', 'docs/metrics.md', 'schemas/README.md'] as const
+export const DOCUMENTS = [
+  'README.md',
+  'docs/settings.md',
+  'docs/metrics.md',
+  'docs/security.md',
+  'schemas/README.md',
+] as const
 
 /** The document with its tables as they should be. Throws for a table that nobody makes. */
 export function withTables(text: string): string {
@@ -60,15 +68,35 @@ function settings(): string {
 function metrics(): string {
   return table(
     ['metric', 'kind', 'labels', 'meaning'],
-    Object.entries(instruments).map(([name, { kind, labels, help }]) => [
+    Object.entries<Instrument>(instruments).map(([name, { kind, labels, help }]) => [
       `\`${METRIC_PREFIX}${name}\``,
       kind,
       Object.entries(labels)
-        .map(([label, values]) => `\`${label}\`: ${values.join(', ')}`)
+        .map(([label, values]) => `\`${label}\`: ${labelWords(values)}`)
         .join('; '),
       help,
     ]),
   )
+}
+
+function acls(): string {
+  return table(
+    ['role', 'on', 'operations', 'why'],
+    ACLS.map(({ role, resource, name, patternType, operations, why }) => [
+      role,
+      `${resource} \`${name}${patternType === 'prefix' ? '*' : ''}\``,
+      operations.join(', '),
+      why,
+    ]),
+  )
+}
+
+function labelWords(values: Instrument['labels'][string]): string {
+  if (!('open' in values)) {
+    if (values.length <= LABEL_VALUES_SHOWN) return values.join(', ')
+    return `${values.slice(0, 3).join(', ')} … ${values.at(-1)} (${values.length})`
+  }
+  return `${values.open}, at most ${values.seriesMax.toLocaleString('en')} series a worker, the ${values.keep} first`
 }
 
 function reasons(): string {

@@ -98,6 +98,14 @@ export function quote(text: string, maxChars = 100): string {
   return escapeOddCharacters(JSON.stringify(scrub(text, maxChars)))
 }
 
+/** Somebody else's sentence within one of ours: scrubbed, without quotes, on one line. */
+export function inWords(text: string, maxChars = 200): string {
+  return escapeOddCharacters(scrub(text, maxChars).replace(CONTROLS, ' '))
+}
+
+// JSON escapes them, a sentence does not
+const CONTROLS = /\p{Cc}+/gu
+
 /** Names whose value is never shown, whatever it looks like. A name that ends with File or Url holds a place, not a secret. */
 const SECRET_NAME =
   /(?:secret|password|passwd|passphrase|pwd|token|assertion|authorization|cookie|api[_-]?key|private[_-]?key|signing[_-]?key)s?$/i

@@ -56,7 +56,8 @@ export function createLog(options: LogOptions): Log {
     if (!root.isLevelEnabled(level)) return
     const left = eventAllowance()
     const withStack = level === 'error'
-    const data: Record<string, unknown> = {}
+    // no prototype: a field `__proto__` stays an ordinary one
+    const data: Record<string, unknown> = Object.create(null)
     const shown = presentable({ ...bound, ...fields }, withStack, left)
     for (const [name, value] of Object.entries(shown as object)) data[RESERVED.has(name) ? `${name}_` : name] = value
     root[level](data, String(presentable(message, false, eventAllowance())))

@@ -1,10 +1,11 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
-import type { Attributes, Counter, Histogram, ObservableResult } from '@opentelemetry/api'
+import type { Attributes, Counter, Histogram } from '@opentelemetry/api'
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
-import { MeterProvider } from '@opentelemetry/sdk-metrics'
+import { MeterProvider, type ScopeMetrics } from '@opentelemetry/sdk-metrics'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
+import { createGauges } from './metrics-gauges.ts'
 import {
   type CounterName,
   type GaugeName,
@@ -27,10 +28,12 @@ export interface Metrics {
   count<N extends CounterName>(name: N, labels: LabelsOf<N>, n?: number): void
   /** Records one value, in the unit that the name ends with. */
   observe<N extends HistogramName>(name: N, labels: LabelsOf<N>, value: number): void
-  /** `read` is asked at every scrape; one reader per gauge. Returns what takes the reader away again. */
+  /** `read` is asked at every scrape, and nothing of it is kept; one reader per gauge. Returns what takes the reader away. */
   gauge<N extends GaugeName>(name: N, read: () => GaugeReading<NoInfer<N>>): () => void
   /** The Prometheus text format, version 0.0.4. */
   scrape(): Promise<string>
+  /** The same as data, for a push. */
+  collect(): Promise<readonly ScopeMetrics[]>
   close(): Promise<void>
 }
 
@@ -38,14 +41,20 @@ export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 /** Metrics of one process. Counters start at 0 in every label set, so that a rule never waits for a first event. */
 export function createMetrics(clock: Pick<Clock, 'now'> = systemClock): Metrics {
-  const reader = new PrometheusExporter({ preventServerStart: true })
+  const labelSets = new Map<InstrumentName, LabelSets>()
+  const gauges = createGauges({
+    now: () => clock.now(),
+    bounded: (name, labels) => (labelSets.get(name)?.find(labels) ?? {}) as Texts,
+    dropped: series => metrics.count('metrics_series_dropped_total', {}, series),
+    unreadable: () => metrics.count('metrics_unreadable_total', {}),
+  })
+  const reader = new PrometheusExporter({ preventServerStart: true, metricProducers: [gauges] })
   const provider = new MeterProvider({ readers: [reader] })
   const meter = provider.getMeter('socos')
   // our names are complete: no prefix, no timestamps, no constant, target or scope labels
   const serializer = new PrometheusSerializer(undefined, false, undefined, true, true)
   const counters = new Map<InstrumentName, Counter>()
   const histograms = new Map<InstrumentName, Histogram>()
-  const labelSets = new Map<InstrumentName, LabelSets>()
   for (const [key, instrument] of Object.entries(instruments) as [InstrumentName, Instrument][]) {
     const sets = createLabelSets(instrument)
     labelSets.set(key, sets)
@@ -67,37 +76,21 @@ export function createMetrics(clock: Pick<Clock, 'now'> = systemClock): Metrics 
     observe(name, labels, value) {
       histograms.get(name)?.record(value, labelSets.get(name)?.find(labels))
     },
-    gauge(name, read) {
-      if (taken.has(name)) throw new Error(`the gauge ${name} has a reader already`)
-      taken.add(name)
-      const gauge = meter.createObservableGauge(METRIC_PREFIX + name, { description: instruments[name].help })
-      const callback = (result: ObservableResult): void => {
-        try {
-          const reading = read()
-          if (reading === null) return
-          const sets = labelSets.get(name)
-          const values = typeof reading === 'number' ? [{ labels: {}, value: reading }] : reading
-          for (const { labels, value } of values) result.observe(value, sets?.find(labels))
-        } catch {
-          metrics.count('metrics_unreadable_total', {})
-        }
-      }
-      gauge.addCallback(callback)
-      return () => {
-        gauge.removeCallback(callback)
-        taken.delete(name)
-      }
-    },
+    gauge: (name, read) => gauges.add(name, read),
     async scrape() {
       const { resourceMetrics } = await reader.collect()
       return serializer.serialize(resourceMetrics)
+    },
+    async collect() {
+      // of the one reader there is: what a second one is not asked for would pile up
+      const { resourceMetrics } = await reader.collect()
+      return resourceMetrics.scopeMetrics
     },
     async close() {
       stopWatching()
       await provider.shutdown()
     },
   }
-  const taken = new Set<GaugeName>()
   const stopWatching = watchProcess(metrics, clock)
   return metrics
 }
@@ -110,8 +103,10 @@ interface LabelSets {
   readonly find: (labels: Texts) => Attributes
 }
 
+/** Of an instrument without an open label; of one with it nothing is known beforehand. */
 function createLabelSets({ labels }: Instrument): LabelSets {
-  const names = Object.keys(labels)
+  const closed = new Map(Object.entries(labels).flatMap(([name, values]) => ('open' in values ? [] : [[name, values]])))
+  const names = [...closed.keys()]
   const known = new Map<string, Attributes>()
   function find(given: Texts): Attributes {
     const key = names.length === 1 ? (given[names[0] ?? ''] ?? '') : names.map(name => given[name]).join('\n')
@@ -119,11 +114,11 @@ function createLabelSets({ labels }: Instrument): LabelSets {
   }
   function bounded(given: Texts): Attributes {
     return Object.fromEntries(
-      names.map(name => [name, labels[name]?.includes(given[name] ?? '') ? given[name] : 'other']),
+      names.map(name => [name, closed.get(name)?.includes(given[name] ?? '') ? given[name] : 'other']),
     )
   }
   let all: Texts[] = [{}]
-  for (const name of names) all = all.flatMap(set => (labels[name] ?? []).map(value => ({ ...set, [name]: value })))
+  for (const [name, values] of closed) all = all.flatMap(set => values.map(value => ({ ...set, [name]: value })))
   for (const set of all) known.set(names.map(name => set[name]).join('\n'), set)
   return { all, find }
 }

@@ -60,7 +60,7 @@ export async function readSecretFile(file: string): Promise<SecretRead> {
     const text = secretText(new TextDecoder('utf-8', { fatal: true }).decode(await handle.readFile()))
     if (text.trim() === '') return bad(file, 'is empty')
     registerSecret(text)
-    return { kind: 'ok', text, version: versionOf(info) }
+    return { kind: 'ok', text, version: fileVersion(info) }
   } catch (error) {
     return bad(file, whyUnreadable(error))
   }
@@ -69,7 +69,7 @@ export async function readSecretFile(file: string): Promise<SecretRead> {
 /** The version that readSecretFile would give, without reading; null when the file is not there. */
 export async function secretFileVersion(file: string): Promise<string | null> {
   try {
-    return versionOf(await stat(file, { bigint: true }))
+    return fileVersion(await stat(file, { bigint: true }))
   } catch {
     return null
   }
@@ -98,7 +98,8 @@ export function whyUnreadable(error: unknown): string {
   }
 }
 
-function versionOf(info: { readonly ino: bigint; readonly mtimeNs: bigint; readonly size: bigint }): string {
+/** Changes whenever a file was replaced or written; `info` from a stat with `bigint`. */
+export function fileVersion(info: { readonly ino: bigint; readonly mtimeNs: bigint; readonly size: bigint }): string {
   return `${info.ino}-${info.mtimeNs}-${info.size}`
 }
 

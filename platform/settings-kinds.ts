@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { CRASH_AT_EXPECTED, type CrashAt, readCrashAt } from './effects.ts'
 
 /**
  * The kinds of settings: each takes the text that was given and yields a value; its description is the sentence that
@@ -91,6 +92,45 @@ export const webAddress: Kind<string> = z
     return url.href.replace(/\/+$/, '')
   })
   .describe('an http or https address without user name, password, query or fragment')
+
+const HEADER_PAIR = /^\s*([!#$%&'*+.^_`|~\w-]{1,256})\s*=\s*([^\s,;][^,;]*?)\s*$/
+
+/** As OpenTelemetry writes them: `name=value,name=value`, values percent-encoded. */
+export const headerList: Kind<Readonly<Record<string, string>>> = z
+  .string()
+  .max(8_192)
+  .transform((text, context) => {
+    const headers: Record<string, string> = {}
+    for (const pair of text.split(',')) {
+      const [, name, value] = HEADER_PAIR.exec(pair) ?? []
+      const plain = value === undefined ? null : decoded(value)
+      if (name === undefined || plain === null || !/^[\x20-\x7e]+$/.test(plain)) {
+        context.addIssue({ code: 'custom', message: 'no such list' })
+        return z.NEVER
+      }
+      headers[name.toLowerCase()] = plain
+    }
+    return headers
+  })
+  .describe('name=value pairs with commas between them, values percent-encoded')
+
+function decoded(value: string): string | null {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return null
+  }
+}
+
+export const crashPoint: Kind<CrashAt> = z
+  .string()
+  .transform((text, context) => {
+    const crashAt = readCrashAt(text)
+    if (crashAt !== null) return crashAt
+    context.addIssue({ code: 'custom', message: 'no such step' })
+    return z.NEVER
+  })
+  .describe(CRASH_AT_EXPECTED)
 
 /** Reached without leaving the machine, or by a name that only a local network can resolve. */
 export function isLocalHost(host: string): boolean {

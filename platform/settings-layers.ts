@@ -1,12 +1,15 @@
 import { parse } from 'yaml'
-import { quote, scrub } from './log-scrub.ts'
+import { inWords, quote } from './log-scrub.ts'
 import { didYouMean, nearestName } from './nearest.ts'
 import { whyUnreadable } from './secret-file.ts'
 import { settingEntries } from './settings-table.ts'
 
 /** The optional YAML or JSON file of settings, by the same names: `SOCOS_CONFIG: path`. Weaker than environment and flags. */
 const CONFIG_NAME = 'SOCOS_CONFIG'
-const MAX_CONFIG_CHARS = 262_144
+/** Many times what all settings take; the library compares each key with all before it. */
+const MAX_CONFIG_CHARS = 32_768
+
+const MAX_PATH_CHARS = 512
 
 export type Texts = Readonly<Record<string, string | undefined>>
 
@@ -51,7 +54,11 @@ export function readLayers(source: SettingsSource, problems: string[]): readonly
     { from: 'environment', where: 'environment', texts: env },
   ]
   if (file !== undefined) {
-    layers.push({ from: 'file', where: file, texts: readConfigFile(file, source.readFile, problems) })
+    layers.push({
+      from: 'file',
+      where: inWords(file, MAX_PATH_CHARS),
+      texts: readConfigFile(file, source.readFile, problems),
+    })
   }
   return layers
 }
@@ -63,14 +70,15 @@ function nonEmpty(texts: Texts): ReadonlyMap<string, string> {
 }
 
 function readConfigFile(
-  file: string,
+  path: string,
   readFile: (path: string) => string,
   problems: string[],
 ): ReadonlyMap<string, string> {
+  const file = inWords(path, MAX_PATH_CHARS)
   const out = new Map<string, string>()
   const secretNames = new Set(settingEntries.filter(([, setting]) => setting.secret).map(([, setting]) => setting.name))
   const names = settingNames().filter(name => name !== CONFIG_NAME && !secretNames.has(name))
-  const document = parseConfig(file, readFile, problems)
+  const document = parseConfig(path, readFile, problems)
   for (const [name, value] of Object.entries(document)) {
     if (secretNames.has(name)) {
       problems.push(
@@ -87,9 +95,10 @@ function readConfigFile(
   return out
 }
 
-function parseConfig(file: string, readFile: (path: string) => string, problems: string[]): object {
+function parseConfig(path: string, readFile: (path: string) => string, problems: string[]): object {
+  const file = inWords(path, MAX_PATH_CHARS)
   try {
-    const text = readFile(file)
+    const text = readFile(path)
     if (text.length > MAX_CONFIG_CHARS) {
       problems.push(`${file} is longer than ${MAX_CONFIG_CHARS} characters`)
       return {}
@@ -105,7 +114,7 @@ function parseConfig(file: string, readFile: (path: string) => string, problems:
   } catch (error) {
     const named = error instanceof Error && /^(?:YAML|Reference|Range)/.test(error.name)
     // the first line of a YAML error names the place; the rest quotes the file
-    const why = named ? `is no YAML: ${scrub(error.message.split('\n')[0] ?? '', 200)}` : whyUnreadable(error)
+    const why = named ? `is no YAML: ${inWords(error.message.split('\n')[0] ?? '')}` : whyUnreadable(error)
     problems.push(`${CONFIG_NAME}: ${file} ${why}`)
   }
   return {}
@@ -127,7 +136,7 @@ export function lookAlikes(env: Texts): readonly string[] {
   for (const [name, text] of Object.entries(env)) {
     if (known.has(name) || text === undefined || text.trim() === '' || !/^[A-Z0-9]+_[A-Z0-9_]+$/i.test(name)) continue
     const meant = nearestName(name, names)
-    if (meant !== null) warnings.push(`the environment variable ${name} is not read (did you mean ${meant}?)`)
+    if (meant !== null) warnings.push(`the environment variable ${inWords(name)} is not read (did you mean ${meant}?)`)
   }
   return warnings
 }

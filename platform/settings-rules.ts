@@ -13,6 +13,9 @@ export function checkTogether(given: PartialSettings): Findings {
   checkKafka(given, found)
   checkRegistry(given, found)
   checkAddresses(given, found)
+  if (given.nodeEnv === 'production' && isGiven(given.crashAt)) {
+    found.problems.push('CRASH_AT is set although NODE_ENV is production: remove it')
+  }
   const { overlapMs, pollIntervalMs } = given
   if (overlapMs != null && pollIntervalMs != null && overlapMs < pollIntervalMs) {
     found.warnings.push(
@@ -86,14 +89,29 @@ function checkRegistry(given: PartialSettings, { problems, warnings }: Findings)
 
 function checkAddresses(given: PartialSettings, { problems, warnings }: Findings): void {
   const production = given.nodeEnv === 'production'
-  const { engineUrl, graphSandboxUrl } = given
+  const { engineUrl, graphSandboxUrl, otlpEndpoint } = given
+  if (isGiven(given.engineTlsCertFile) !== isGiven(given.engineTlsKeyFile)) {
+    problems.push('ENGINE_TLS_CERT_FILE and ENGINE_TLS_KEY_FILE go together: set both or neither')
+  }
+  if (engineUrl?.startsWith('http:') && (isGiven(given.engineTlsCaFile) || isGiven(given.engineTlsCertFile))) {
+    problems.push('ENGINE_URL is plain http although ENGINE_TLS_* is set: write https, or remove them')
+  }
   if (engineUrl?.startsWith('http:') && (production || !isLocalHost(new URL(engineUrl).hostname))) {
     problems.push(
       `ENGINE_URL is ${quote(engineUrl)}: expected https${production ? ' in production' : '; plain http is only for localhost or a name without dots, outside production'}`,
     )
   }
-  if (production && isGiven(engineUrl) && !isGiven(given.engineTokenFile) && !isGiven(given.engineSigningKeysFile)) {
-    warnings.push('neither ENGINE_TOKEN_FILE nor ENGINE_SIGNING_KEYS_FILE is set: the engine cannot tell who sends')
+  const signsIn = [given.engineTokenFile, given.engineSigningKeysFile, given.engineTlsCertFile].some(isGiven)
+  if (production && isGiven(engineUrl) && !signsIn) {
+    warnings.push(
+      'none of ENGINE_TOKEN_FILE, ENGINE_SIGNING_KEYS_FILE and ENGINE_TLS_CERT_FILE is set: the engine cannot tell who sends',
+    )
+  }
+  if (otlpEndpoint == null && isGiven(given.otlpHeaders)) {
+    warnings.push('OTEL_EXPORTER_OTLP_HEADERS is set without OTEL_EXPORTER_OTLP_ENDPOINT: nothing is sent')
+  } else if (otlpEndpoint?.startsWith('http:') && isGiven(given.otlpHeaders)) {
+    if (!isLocalHost(new URL(otlpEndpoint).hostname))
+      warnings.push('OTEL_EXPORTER_OTLP_ENDPOINT is plain http: the headers for the collector can be read on the way')
   }
   if (graphSandboxUrl == null) return
   if (production) problems.push('GRAPH_SANDBOX_URL is set although NODE_ENV is production: remove it')

@@ -1,8 +1,10 @@
 import type { z } from 'zod'
 import {
   brokerList,
+  crashPoint,
   directoryPath,
   filePath,
+  headerList,
   hostName,
   hours,
   type Kind,
@@ -80,7 +82,7 @@ const settingsTable = {
     kind: filePath,
     fallback: null,
     usedBy: everyone,
-    help: 'Certificate authority of the brokers, PEM.',
+    help: 'Certificate authority of the brokers, PEM. This and the next two are read again when they change.',
   }),
   kafkaTlsCertFile: setting({
     ...plain,
@@ -129,7 +131,7 @@ const settingsTable = {
     usedBy: everyone,
     neededBy: [],
     secret: true,
-    help: 'Password for plain and scram.',
+    help: 'Password for plain and scram; from a file it is read again when it changes.',
   }),
   kafkaSaslOauthTokenFile: setting({
     ...plain,
@@ -163,7 +165,7 @@ const settingsTable = {
     usedBy: everyone,
     neededBy: [],
     secret: true,
-    help: 'Password of that user.',
+    help: 'Password of that user; from a file it is read again when it changes.',
   }),
   schemaRegistryToken: setting({
     name: 'SCHEMA_REGISTRY_TOKEN',
@@ -172,7 +174,7 @@ const settingsTable = {
     usedBy: everyone,
     neededBy: [],
     secret: true,
-    help: 'Bearer token for the registry instead of user and password.',
+    help: 'Bearer token for the registry instead of user and password; from a file it is read again when it changes.',
   }),
   schemaRegistryCaFile: setting({
     ...plain,
@@ -202,9 +204,17 @@ const settingsTable = {
     ...plain,
     name: 'SESSION_TIMEOUT_SECONDS',
     kind: seconds(1, 300),
-    fallback: '30',
+    fallback: '10',
     usedBy: ['poller', 'forwarder', 'sandbox'],
     help: 'After this silence Kafka gives the lanes of a worker to others; brokers accept 6 and more by default.',
+  }),
+  shutdownMs: setting({
+    ...plain,
+    name: 'SHUTDOWN_SECONDS',
+    kind: seconds(4, 600),
+    fallback: '9',
+    usedBy: ['poller', 'forwarder'],
+    help: 'Longest time to finish what is in hand after SIGTERM; a forwarder needs more than its engine’s slowest answer, and whoever sends SIGKILL has to wait longer.',
   }),
   engineUrl: setting({
     name: 'ENGINE_URL',
@@ -230,6 +240,30 @@ const settingsTable = {
     fallback: null,
     usedBy: forwarding,
     help: 'File with one or two Standard Webhooks keys (whsec_ and base64, one a line), read again when it changes; not set means unsigned.',
+  }),
+  engineTlsCaFile: setting({
+    ...plain,
+    name: 'ENGINE_TLS_CA_FILE',
+    kind: filePath,
+    fallback: null,
+    usedBy: forwarding,
+    help: 'Certificate authority of the engine, PEM; not set trusts those of the system. These three are read again when they change.',
+  }),
+  engineTlsCertFile: setting({
+    ...plain,
+    name: 'ENGINE_TLS_CERT_FILE',
+    kind: filePath,
+    fallback: null,
+    usedBy: forwarding,
+    help: 'Client certificate for mutual TLS with the engine, PEM; needs ENGINE_TLS_KEY_FILE.',
+  }),
+  engineTlsKeyFile: setting({
+    ...plain,
+    name: 'ENGINE_TLS_KEY_FILE',
+    kind: filePath,
+    fallback: null,
+    usedBy: forwarding,
+    help: 'Private key of that client certificate, PEM.',
   }),
   engineCompression: setting({
     ...plain,
@@ -360,6 +394,39 @@ const settingsTable = {
     usedBy: ['poller', 'forwarder', 'sandbox'],
     help: 'Port of /livez, /readyz, /startupz and /metrics; 0 takes any free one.',
   }),
+  otlpEndpoint: setting({
+    ...plain,
+    name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    kind: webAddress,
+    fallback: null,
+    usedBy: workers,
+    help: 'Collector that gets metrics and traces as OTLP over HTTP, at /v1/metrics and /v1/traces below it; not set means neither is sent.',
+  }),
+  otlpHeaders: setting({
+    name: 'OTEL_EXPORTER_OTLP_HEADERS',
+    kind: headerList,
+    fallback: null,
+    usedBy: workers,
+    neededBy: [],
+    secret: true,
+    help: 'Headers for the collector, such as its token: name=value,name=value.',
+  }),
+  otelServiceName: setting({
+    ...plain,
+    name: 'OTEL_SERVICE_NAME',
+    kind: words('1 to 128 printable characters', /^[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?$/),
+    fallback: null,
+    usedBy: workers,
+    help: 'Name of the worker in the collector; not set means socos-poller and socos-forwarder.',
+  }),
+  traceShare: setting({
+    ...plain,
+    name: 'OTEL_TRACES_SAMPLER_ARG',
+    kind: share,
+    fallback: '0.05',
+    usedBy: workers,
+    help: 'Share of polls that are traced, and with each the delivery of what it brought. Only with a collector.',
+  }),
   logLevel: setting({
     ...plain,
     name: 'LOG_LEVEL',
@@ -367,6 +434,14 @@ const settingsTable = {
     fallback: 'info',
     usedBy: everyone,
     help: 'Least level that is logged; warn means nothing is lost, error means something is or a human must act.',
+  }),
+  crashAt: setting({
+    ...plain,
+    name: 'CRASH_AT',
+    kind: crashPoint,
+    fallback: null,
+    usedBy: ['poller', 'forwarder', 'cli'],
+    help: 'For tests: the process kills itself where it comes to this step for the n-th time, such as `ledger.sent#1`; `count` tells how often it came to each. Refused in production.',
   }),
   nodeEnv: setting({
     ...plain,
@@ -390,10 +465,13 @@ type Orphan<K extends SettingKey, R extends Role> = Table[K]['fallback'] extends
       : null
   : never
 
+/** Paths of the secrets that came from a file (NAME_FILE), which may be replaced while the process runs. */
+export type SecretFiles = { readonly [K in SettingKey]?: string }
+
 /** What a role may read. A setting without a default is null when not given, unless the role needs it. */
 export type Settings<R extends Role> = {
   readonly [K in SettingKey as R extends Table[K]['usedBy'][number] ? K : never]: Given<K> | Orphan<K, R>
-}
+} & { readonly secretFiles: SecretFiles }
 
 /** Every setting, as far as it was given and understood. */
 export type PartialSettings = { readonly [K in SettingKey]?: Given<K> | null }

@@ -14,6 +14,7 @@ import { checkTogether, usesKafkaTls } from './settings-rules.ts'
 import {
   type PartialSettings,
   type Role,
+  type SecretFiles,
   type Setting,
   type SettingKey,
   type Settings,
@@ -48,7 +49,7 @@ export function processEnvironment(): Texts {
  * together, each naming the setting, what was given (never of a secret) and what is expected. `needs` names settings
  * that this run cannot do without beyond those that the role always needs; they are not null in the result.
  */
-export function readSettings<R extends Role, N extends keyof Settings<R> = never>(
+export function readSettings<R extends Role, N extends SettingKey & keyof Settings<R> = never>(
   source: SettingsSource,
   role: R,
   needs: readonly N[] = [],
@@ -57,10 +58,12 @@ export function readSettings<R extends Role, N extends keyof Settings<R> = never
   const layers = readLayers(source, problems)
   const values: Partial<Record<SettingKey, unknown>> = {}
   const origins: Record<string, SettingOrigin> = {}
+  const secretFiles: { -readonly [K in keyof SecretFiles]: SecretFiles[K] } = {}
   for (const [key, setting] of settingEntries) {
     if (!setting.usedBy.includes(role)) continue
     const given = findGiven(setting, layers, source.readFile, problems)
     if (given === 'bad') continue
+    if (given?.path !== undefined) secretFiles[key] = given.path
     const needed = setting.neededBy.includes(role) || needs.some(name => name === key)
     if (given === null && needed)
       problems.push(`${setting.name} is not set: expected ${expectedOf(setting)}. ${setting.help}`)
@@ -75,7 +78,7 @@ export function readSettings<R extends Role, N extends keyof Settings<R> = never
   problems.push(...disagreements)
   if (problems.length > 0) return { kind: 'bad', problems }
   // every key of the role has a value by now, in the type that its kind gives
-  const settings = { ...partial, kafkaTlsEnabled: usesKafkaTls(partial) } as unknown as Settings<R>
+  const settings = { ...partial, kafkaTlsEnabled: usesKafkaTls(partial), secretFiles } as unknown as Settings<R>
   return {
     kind: 'ok',
     settings: settings as typeof settings & { readonly [K in N]: NonNullable<Settings<R>[K]> },
@@ -116,6 +119,8 @@ interface Given {
   readonly from: Origin
   readonly where: string
   readonly text: string
+  /** Of the file that a secret came from. */
+  readonly path?: string
 }
 
 /** The text of the strongest layer that has one; of a secret, from NAME or from the file that NAME_FILE names. */
@@ -135,7 +140,7 @@ function findGiven(
     if (text !== undefined) return { from, where, text: setting.secret ? text : text.trim() }
     if (path !== undefined) {
       const content = readSecret(setting, path.trim(), readFile, problems)
-      return content === null ? 'bad' : { from, where, text: content }
+      return content === null ? 'bad' : { from, where, text: content, path: path.trim() }
     }
   }
   return null

@@ -11,10 +11,10 @@ export interface Releaser {
 
 export interface ShutdownOptions {
   readonly log: Log
-  /** Run one after the other, in this order. */
-  readonly releasers: readonly Releaser[]
+  /** Run one after the other, from the first on; taken out as they are run. */
+  readonly releasers: Releaser[]
   /** All of them together; then the process exits with 1. Kubernetes must wait longer than this. */
-  readonly deadlineMs?: number
+  readonly deadlineMs: number
   readonly clock?: Pick<Clock, 'now'>
 }
 
@@ -27,7 +27,6 @@ export interface Shutdown {
   fail(reason: string, error: unknown): void
 }
 
-const DEFAULT_DEADLINE_MS = 9_000
 /** npm and terminals both pass on a Ctrl-C, so that one press arrives twice. */
 const SAME_PRESS_MS = 250
 
@@ -65,7 +64,7 @@ export function installShutdown(options: ShutdownOptions): Shutdown {
 
   const grace = closeWithGrace(
     {
-      delay: options.deadlineMs ?? DEFAULT_DEADLINE_MS,
+      delay: options.deadlineMs,
       logger: false,
       skip: LEFT_ALONE,
       onSecondError: error => log.error('fault while stopping', { error: asError(error) }),
@@ -83,7 +82,9 @@ export function installShutdown(options: ShutdownOptions): Shutdown {
   )
 
   async function releaseAll(): Promise<void> {
-    for (const { name, release } of options.releasers) {
+    // one may be added while others are released: a worker can be told to stop before it has started
+    for (let next = options.releasers.shift(); next; next = options.releasers.shift()) {
+      const { name, release } = next
       current = name
       try {
         await release()

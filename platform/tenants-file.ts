@@ -10,7 +10,7 @@ import {
   parseDocument,
 } from 'yaml'
 import { z } from 'zod'
-import { quote, scrub } from './log-scrub.ts'
+import { inWords, quote, scrub } from './log-scrub.ts'
 import { didYouMean } from './nearest.ts'
 import { placeSecret } from './secret-file.ts'
 
@@ -71,8 +71,11 @@ export function parseTenantsFile(content: string | Uint8Array, deps: TenantsFile
   if (document.kind === 'bad') return document
   const { data, lineOf } = document
   const problems: string[] = []
+  let more = 0
   const say = (path: Path, what: string): void => {
-    problems.push(`${pathWords(path)}${lineOf(path)}: ${what}`)
+    // where a thing stands is looked for only as long as it is told
+    if (problems.length < MAX_PROBLEMS) problems.push(`${pathWords(path)}${lineOf(path)}: ${what}`)
+    else more++
   }
   const list = findList(data, say)
   const tenants: TenantSpec[] = []
@@ -85,7 +88,8 @@ export function parseTenantsFile(content: string | Uint8Array, deps: TenantsFile
     else if (id !== null) lineById.set(id, `tenants[${index}]${lineOf(['tenants', index, 'tenantId'])}`)
     if (tenant !== null) tenants.push(tenant)
   }
-  return problems.length === 0 ? { kind: 'ok', tenants } : { kind: 'bad', problems: atMost(problems) }
+  if (more > 0) problems.push(`… and ${more} more`)
+  return problems.length === 0 ? { kind: 'ok', tenants } : { kind: 'bad', problems }
 }
 
 interface SyntaxFault {
@@ -98,12 +102,7 @@ type Say = (path: Path, what: string) => void
 type Bad = { readonly kind: 'bad'; readonly problems: readonly string[] }
 
 function bad(...problems: readonly string[]): Bad {
-  return { kind: 'bad', problems: atMost(problems) }
-}
-
-function atMost(problems: readonly string[]): readonly string[] {
-  if (problems.length <= MAX_PROBLEMS) return problems
-  return [...problems.slice(0, MAX_PROBLEMS), `… and ${problems.length - MAX_PROBLEMS} more`]
+  return { kind: 'bad', problems }
 }
 
 function decode(content: string | Uint8Array): { readonly kind: 'ok'; readonly text: string } | Bad {
@@ -133,6 +132,8 @@ function readDocument(text: string): Readable | Bad {
       prettyErrors: false,
       resolveKnownTags: false,
       stringKeys: true,
+      // it compares each key with all before it: hours for a file of nothing but keys
+      uniqueKeys: false,
       version: '1.2',
       logLevel: 'error',
     })
@@ -140,6 +141,8 @@ function readDocument(text: string): Readable | Bad {
     if (faults.length > 0) {
       return bad(...syntaxWords(faults, lines))
     }
+    const twice = keysTwice(document.contents)
+    if (twice.length > 0) return bad(...twice.map(at => `line ${lines.linePos(at).line}: Map keys must be unique`))
     const lineOf = (path: Path): string => {
       const offset = offsetOf(document.contents, path)
       return offset === null ? '' : ` (line ${lines.linePos(offset).line})`
@@ -148,9 +151,7 @@ function readDocument(text: string): Readable | Bad {
   } catch (error) {
     if (error instanceof ReferenceError) {
       const many = error.message.startsWith('Excessive alias count')
-      return bad(
-        many ? `YAML aliases repeat more than ${MAX_ALIASES} values: write them out` : scrub(error.message, 200),
-      )
+      return bad(many ? `YAML aliases repeat more than ${MAX_ALIASES} values: write them out` : inWords(error.message))
     }
     // nesting deep enough to exhaust the stack
     if (error instanceof RangeError) return bad('the tenants file is nested too deeply')
@@ -160,14 +161,46 @@ function readDocument(text: string): Readable | Bad {
 
 /** One broken bracket breaks everything behind it: the first few places, each once. */
 function syntaxWords(faults: readonly SyntaxFault[], lines: LineCounter): readonly string[] {
+  // what else is found where the stack ends depends on the machine
+  if (faults.some(({ message }) => /^Maximum call stack|Stack overflow$/.test(message)))
+    return ['the tenants file is nested too deeply']
   const all = new Set<string>()
   for (const { message, pos } of faults) {
-    const deep = message.startsWith('Maximum call stack')
-    all.add(
-      deep ? 'the tenants file is nested too deeply' : `line ${lines.linePos(pos[0]).line}: ${scrub(message, 200)}`,
-    )
+    all.add(`line ${lines.linePos(pos[0]).line}: ${inWords(message)}`)
+    if (all.size === MAX_SYNTAX_PROBLEMS) break
   }
-  return [...all].slice(0, MAX_SYNTAX_PROBLEMS)
+  return [...all]
+}
+
+/** Where keys stand that their map has already: the first few. */
+function keysTwice(root: ParsedNode | null): readonly number[] {
+  const found: number[] = []
+  const open: unknown[] = [root]
+  for (let node = open.pop(); node !== undefined && found.length < MAX_SYNTAX_PROBLEMS; node = open.pop()) {
+    if (isSeq<Node>(node)) for (const item of node.items) open.push(item)
+    if (!isMap<Node, Node>(node)) continue
+    const keys = new Set<string>()
+    for (const { key, value } of node.items) {
+      if (value !== null) open.push(value)
+      const name = isScalar(key) ? String(key.value) : ''
+      if (isScalar(key) && keys.has(name)) found.push(key.range?.[0] ?? 0)
+      keys.add(name)
+    }
+  }
+  return found.toSorted((a, b) => a - b).slice(0, MAX_SYNTAX_PROBLEMS)
+}
+
+/** The pairs of a map by name; a map with many mistakes in it is asked as often. */
+const pairsOfMaps = new WeakMap<object, ReadonlyMap<string, Pair<Node, Node>>>()
+
+function pairOf(map: { readonly items: readonly Pair<Node, Node>[] }, name: string): Pair<Node, Node> | undefined {
+  const known = pairsOfMaps.get(map)
+  if (known) return known.get(name)
+  const pairs = new Map(
+    map.items.flatMap(pair => (isScalar(pair.key) ? [[String(pair.key.value), pair] as const] : [])),
+  )
+  pairsOfMaps.set(map, pairs)
+  return pairs.get(name)
 }
 
 /** Where in the text the deepest part of `path` that exists begins. */
@@ -179,9 +212,7 @@ function offsetOf(root: ParsedNode | null, path: Path): number | null {
       node = node.items[step]
       offset = node?.range?.[0] ?? offset
     } else if (isMap<Node, Node>(node)) {
-      const pair: Pair<Node, Node> | undefined = node.items.find(
-        ({ key }) => isScalar(key) && String(key.value) === step,
-      )
+      const pair = pairOf(node, String(step))
       if (pair === undefined) return offset
       offset = pair.key.range?.[0] ?? offset
       node = pair.value
@@ -195,7 +226,7 @@ function pathWords(path: Path): string {
   let out = ''
   for (const step of path) {
     if (typeof step === 'number') out += `[${step}]`
-    else out += (out === '' ? '' : '.') + (/^[\w-]{1,60}$/.test(step) ? step : quote(step, 60))
+    else out += (out === '' ? '' : '.') + (/^[\w-]{1,60}$/.test(step) ? scrub(step) : quote(step, 60))
   }
   return out === '' ? 'the tenants file' : out
 }

@@ -1,44 +1,54 @@
 /** Longer than the rule: what is opened, in which order, and what a worker refuses to start on, is one story. */
 import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import type { TopicName } from '../schemas/topics.ts'
 import { TOPICS, topicConfig, topicSpec } from '../schemas/topics.ts'
-import type { Codec, AvroSchema as Schema } from './avro/codec.ts'
+import type { BytesAre, Codec, AvroSchema as Schema } from './avro/codec.ts'
 import { openCodec } from './avro/codec.ts'
-import type { RegistryAccess, SchemaLookup } from './avro/registry.ts'
+import type { SchemaLookup } from './avro/registry.ts'
 import { registryLookup } from './avro/registry.ts'
 import type { Clock } from './clock.ts'
 import { systemClock, systemRandom } from './clock.ts'
+import { kafkaAccess, registryAccess } from './connection.ts'
+import type { Crash } from './crash.ts'
+import { openCrash } from './crash.ts'
 import type { Check, Health } from './health.ts'
 import { startHealth } from './health.ts'
-import type { KafkaAccess } from './kafka/client.ts'
 import { kafkaClient } from './kafka/client.ts'
-import type { Admin, KafkaClient, SASLOptions } from './kafka/kafkajs.ts'
+import { inWordsIfDenied } from './kafka/denied.ts'
+import type { Admin, KafkaClient } from './kafka/kafkajs.ts'
 import type { Publisher } from './kafka/producer.ts'
-import { openPublisher } from './kafka/producer.ts'
+import { openPublisher, publisherOf } from './kafka/producer.ts'
 import type { LogReader } from './kafka/reader.ts'
 import { openReader } from './kafka/reader.ts'
 import type { WantedTopic } from './kafka/topics.ts'
-import { diffTopics } from './kafka/topics.ts'
+import { diffTopics, existingTopics } from './kafka/topics.ts'
 import type { Log } from './log.ts'
 import { createLog } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { createMetrics } from './metrics.ts'
+import type { Otlp } from './otlp.ts'
 import { retry, TransientError } from './retry.ts'
 import { processEnvironment, readSettings } from './settings.ts'
 import type { Role, Settings } from './settings-table.ts'
 import type { Releaser, Shutdown } from './shutdown.ts'
 import { installShutdown } from './shutdown.ts'
+import type { Tracer } from './trace.ts'
 
 /** What every worker needs, opened in order and released in reverse. */
 export interface Worker<R extends 'poller' | 'forwarder'> {
   readonly settings: Settings<R>
   readonly log: Log
   readonly metrics: Metrics
+  /** Null: nobody collects traces. */
+  readonly tracer: Tracer | null
   readonly clock: Clock
   readonly shutdown: Shutdown
   /** Partitions of every topic keyed by tenant. */
   readonly lanes: number
   readonly publisher: Publisher
+  /** Null but in tests of what a death costs. */
+  readonly crash: Crash | null
   /** Reads ranges outside of any group; connected when it is first asked for. Rejects with a TransientError. */
   reader(): Promise<LogReader>
   /** A client of its own for a consumer group. */
@@ -53,7 +63,10 @@ export interface Worker<R extends 'poller' | 'forwarder'> {
 }
 
 type Connection = Settings<Role>
+type OtlpSettings = Pick<Settings<'forwarder'>, 'otlpEndpoint' | 'otlpHeaders' | 'otelServiceName' | 'traceShare'>
 type HealthSettings = Pick<Settings<'forwarder'>, 'httpHost' | 'httpPort'>
+/** What both kinds of worker have. */
+type Common = Connection & OtlpSettings & HealthSettings & Pick<Settings<'forwarder'>, 'shutdownMs' | 'crashAt'>
 
 const START_PATIENCE = { attempts: 8, firstMs: 500, maxMs: 5_000 }
 
@@ -65,23 +78,30 @@ export async function openWorker<R extends 'poller' | 'forwarder'>(role: R): Pro
     process.exit(2)
   }
   const settings = read.settings as unknown as Settings<R>
-  const common = read.settings as unknown as Connection
+  const common = read.settings as unknown as Common
   const log = createLog({ level: common.logLevel, service: role })
   for (const warning of read.warnings) log.warn(warning)
+  const crash = openCrash(common.crashAt, 'worker', words => log.warn(words))
   const metrics = createMetrics()
   const releasers: Releaser[] = []
-  const shutdown = installShutdown({ log, releasers })
+  const shutdown = installShutdown({ log, releasers, deadlineMs: common.shutdownMs })
 
   try {
-    const health = await openHealth(read.settings as unknown as HealthSettings, metrics)
+    const otlp = await openTelemetry(common, role, {
+      metrics,
+      log,
+      clock: systemClock,
+    })
+    if (otlp !== null) releasers.unshift({ name: 'telemetry', release: () => otlp.close() })
+    const health = await openHealth(common, metrics)
     releasers.unshift({ name: 'health', release: () => health.server.close() })
-    const access = kafkaAccess(common)
+    const access = kafkaAccess(common, log)
     const kafka = (): KafkaClient => kafkaClient(access, log)
     const topic = (name: TopicName): string => common.topicPrefix + name
     const lanes = await patiently(() => checkTopics(kafka(), topic), log, shutdown.signal)
-    const registry = registryLookup(registryAccess(common), systemClock)
-    const publisher = await patiently(() => publish(kafka(), metrics), log, shutdown.signal)
-    releasers.unshift({ name: 'kafka producer', release: () => publisher.close() })
+    const registry = registryLookup(registryAccess(common, log), systemClock)
+    const appender = await patiently(() => append(kafka(), metrics), log, shutdown.signal)
+    releasers.unshift({ name: 'kafka producer', release: () => appender.close() })
     let reader: Promise<LogReader> | undefined
     const openedReader = async (): Promise<LogReader> => {
       reader ??= openReader(kafka())
@@ -105,11 +125,13 @@ export async function openWorker<R extends 'poller' | 'forwarder'>(role: R): Pro
       settings,
       log,
       metrics,
+      tracer: otlp?.tracer ?? null,
       reader: openedReader,
       clock: systemClock,
       shutdown,
       lanes,
-      publisher,
+      publisher: publisherOf(appender, crash),
+      crash,
       kafka,
       topic,
       group: name => common.topicPrefix + name,
@@ -124,8 +146,8 @@ export async function openWorker<R extends 'poller' | 'forwarder'>(role: R): Pro
 
 /** A mistake of the operator's is said in words; the exit code tells Kubernetes to try again. */
 export function refuse(log: Log, error: unknown): never {
-  const words = error instanceof Error ? error.message : String(error)
-  log.error(`not started: ${words}`)
+  const shown = inWordsIfDenied(error)
+  log.error(`not started: ${shown instanceof Error ? shown.message : String(shown)}`)
   process.exit(1)
 }
 
@@ -135,7 +157,12 @@ async function codecFor<T>(
   topic: (name: TopicName) => string,
   registry: SchemaLookup,
 ): Promise<Codec<T>> {
-  return openCodec<T>(`${topic(name)}-value`, avroSchema(name), registry, systemClock)
+  return openCodec<T>(`${topic(name)}-value`, avroSchema(name), registry, systemClock, bytesOf(name))
+}
+
+/** Alerts are large, many, and soon done with. */
+export function bytesOf(name: TopicName): BytesAre {
+  return name === 'alerts' ? 'shared' : 'copied'
 }
 
 /** The schema file of a topic's value. */
@@ -155,61 +182,12 @@ export function wantedTopics(topic: (name: TopicName) => string, lanes: number):
 
 /** How many lanes the deployment has: the partitions of the alerts topic, which all others must share. */
 export async function laneCount(admin: Admin, alertsTopic: string): Promise<number> {
-  const existing = await admin.listTopics()
-  if (!existing.includes(alertsTopic)) {
+  const existing = await existingTopics(admin, [alertsTopic])
+  if (!existing.has(alertsTopic)) {
     throw new Error(`Topic ${alertsTopic} does not exist. Run \`npx socos topics apply\`, or set TOPIC_PREFIX.`)
   }
   const metadata = await admin.fetchTopicMetadata({ topics: [alertsTopic] })
   return metadata.topics[0]?.partitions.length ?? 0
-}
-
-export function kafkaAccess(settings: Connection): KafkaAccess {
-  const file = (path: string | null): string | undefined => (path === null ? undefined : readFileSync(path, 'utf8'))
-  const ca = file(settings.kafkaTlsCaFile)
-  const cert = file(settings.kafkaTlsCertFile)
-  const key = file(settings.kafkaTlsKeyFile)
-  const { kafkaTlsServername: servername } = settings
-  return {
-    brokers: settings.kafkaBrokers ?? [],
-    clientId: settings.kafkaClientId,
-    tls: settings.kafkaTlsEnabled
-      ? {
-          ...(ca === undefined ? {} : { ca }),
-          ...(cert === undefined ? {} : { cert }),
-          ...(key === undefined ? {} : { key }),
-          ...(servername === null ? {} : { servername }),
-        }
-      : null,
-    sasl: saslOf(settings),
-  }
-}
-
-function saslOf(settings: Connection): SASLOptions | null {
-  const { kafkaSaslMechanism: mechanism, kafkaSaslUsername, kafkaSaslPassword, kafkaSaslOauthTokenFile } = settings
-  switch (mechanism) {
-    case null:
-      return null
-    case 'oauthbearer':
-      return {
-        mechanism,
-        oauthBearerProvider: async () => ({ value: readFileSync(kafkaSaslOauthTokenFile ?? '', 'utf8').trim() }),
-      }
-    case 'plain':
-    case 'scram-sha-256':
-    case 'scram-sha-512':
-      return { mechanism, username: kafkaSaslUsername ?? '', password: kafkaSaslPassword ?? '' }
-  }
-}
-
-export function registryAccess(settings: Connection): RegistryAccess {
-  const { schemaRegistryUsername, schemaRegistryPassword, schemaRegistryToken, schemaRegistryCaFile } = settings
-  return {
-    url: settings.schemaRegistryUrl ?? '',
-    ...(schemaRegistryUsername === null ? {} : { username: schemaRegistryUsername }),
-    ...(schemaRegistryPassword === null ? {} : { password: schemaRegistryPassword }),
-    ...(schemaRegistryToken === null ? {} : { token: schemaRegistryToken }),
-    ...(schemaRegistryCaFile === null ? {} : { caFile: schemaRegistryCaFile }),
-  }
 }
 
 /** A dependency that comes up a little later than the worker is no reason to die; one that stays away is. */
@@ -254,10 +232,25 @@ async function checkTopics(client: KafkaClient, topic: (name: TopicName) => stri
   }
 }
 
-function publish(client: KafkaClient, metrics: Metrics): ReturnType<typeof openPublisher> {
+function append(client: KafkaClient, metrics: Metrics): ReturnType<typeof openPublisher> {
   return openPublisher(client, (_topic, durationMs) =>
     metrics.observe('kafka_send_duration_seconds', {}, durationMs / 1000),
   )
+}
+
+/** The exporters are loaded only where somebody collects. */
+async function openTelemetry(
+  settings: OtlpSettings,
+  role: string,
+  deps: { metrics: Metrics; log: Log; clock: Clock },
+): Promise<Otlp | null> {
+  const { otlpEndpoint: endpoint, otlpHeaders, otelServiceName, traceShare } = settings
+  if (endpoint === null) return null
+  const { openOtlp } = await import('./otlp.ts')
+  const serviceName = otelServiceName ?? `socos-${role}`
+  const instanceId = `${hostname()}-${process.pid}`
+  deps.log.info('metrics and traces go to a collector', { endpoint, serviceName, traceShare })
+  return openOtlp({ endpoint, headers: otlpHeaders ?? {}, serviceName, instanceId, traceShare }, deps)
 }
 
 async function openHealth(

@@ -31,14 +31,29 @@ export async function openKnown(tenantId: string, lane: number, deps: KnownDeps)
   const { reader, topics, codecs } = deps
   const prefix = Buffer.from(`${tenantId}/`)
   const newest = new Map<string, string>()
+  /** What the ledger says was parked, and what of it really lies in `parked`. */
+  const saidParked = new Map<string, string>()
+  const foundParked = new Map<string, string>()
+  let parkedFrom = 0
   let quarantined: Set<string> | undefined
   let onTheWayFrom = await deps.settledUpTo(lane)
   let ledgerFrom = 0
 
   const isOurs = (key: Buffer | null): boolean => key !== null && key.subarray(0, prefix.length).equals(prefix)
 
-  function note(alertId: string, version: string | undefined): void {
-    if (version !== undefined && version > (newest.get(alertId) ?? '')) newest.set(alertId, version)
+  function note(alertId: string, version: string | null | undefined, among = newest): void {
+    if (version && version > (among.get(alertId) ?? '')) among.set(alertId, version)
+  }
+
+  /** The topic may have been lost: an alert that nobody can see any more is missing, whatever the ledger says. */
+  async function confirmParked(): Promise<void> {
+    if (saidParked.size === 0) return
+    parkedFrom = await read(topics.parked, codecs.parked, parkedFrom, ({ alertId, version }) =>
+      note(alertId, version, foundParked),
+    )
+    for (const [alertId, version] of saidParked) {
+      if ((foundParked.get(alertId) ?? '') >= version) note(alertId, version)
+    }
   }
 
   /** Where the next look goes on. */
@@ -73,13 +88,19 @@ export async function openKnown(tenantId: string, lane: number, deps: KnownDeps)
         ledgerFrom,
         ({ alertId, delivered, parked }) => {
           note(alertId, delivered?.version)
-          note(alertId, parked?.version)
+          note(alertId, parked?.version, saidParked)
         },
-        alertId => newest.delete(alertId),
+        alertId => {
+          newest.delete(alertId)
+          saidParked.delete(alertId)
+        },
       )
-      onTheWayFrom = await read(topics.alerts, codecs.alerts, onTheWayFrom, ({ alertId, version }) =>
-        note(alertId, version),
-      )
+      await confirmParked()
+      onTheWayFrom = await read(topics.alerts, codecs.alerts, onTheWayFrom, ({ alertId, version, origin }) => {
+        // what a poll lists again is not parked again: the forwarder drops it, wherever the parked one has gone
+        const isDropped = origin !== 'retry' && origin !== 'sweep' && saidParked.get(alertId) === version
+        if (!isDropped) note(alertId, version)
+      })
       quarantined = undefined
     },
     has: (alertId, version) => (newest.get(alertId) ?? '') >= version,

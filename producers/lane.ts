@@ -6,6 +6,8 @@ import type { Publisher } from '../platform/kafka/producer.ts'
 import { tableIntake, tableOf } from '../platform/kafka/table-intake.ts'
 import type { Log } from '../platform/log.ts'
 import { backoffMs, TransientError } from '../platform/retry.ts'
+import { type Span, type Tracer, within } from '../platform/trace.ts'
+import { ATTRIBUTES } from '../platform/trace-names.ts'
 import type { Checkpoint, GraphAlert, Parked, Sweep, Tenant } from '../schemas/types.ts'
 import type { Tally, UnderWay } from './checkpoint.ts'
 import { checkpointAfter } from './checkpoint.ts'
@@ -50,6 +52,7 @@ export interface PollerDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly tracer?: Tracer | null
   readonly limits: PollerLimits
   readonly observe: PollerObserver
 }
@@ -73,8 +76,18 @@ export interface PollerLane extends Lane {
   /** One turn of a tenant of this lane; resolves with when the next is due, null for never. Never rejects. */
   turn(tenantId: string, dueMs: number): Promise<number | null>
   has(tenantId: string): boolean
-  /** State of each tenant as its last turn left it, for the metrics. */
-  states(): Iterable<{ readonly state: string; readonly polledAtMs: number | null }>
+  /** Each tenant as its last turn left it, for the metrics. */
+  states(): Iterable<TenantGlance>
+}
+
+export interface TenantGlance {
+  readonly tenantId: string
+  readonly state: string
+  readonly polledAtMs: number | null
+  /** Update times before it are read; null before the first poll. */
+  readonly readUpTo: string | null
+  /** As the tenant's record says; null: it does not. */
+  readonly credentialExpires: string | null
 }
 
 interface TenantState {
@@ -197,6 +210,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
         topics.checkpoints,
         lane,
         keys.map(key => ({ key, value: null })),
+        'checkpoint-forgotten',
       )
     } catch (error) {
       log.warn('the checkpoint of a removed tenant is still there', { tenantId, error })
@@ -216,6 +230,13 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     if (!context.leased()) return clock.now() + THROTTLED_MIN_MS
     if (clock.now() < state.notBeforeMs || !(await worthATry(state))) return rest(state)
     state.waiting = null
+    const attributes = { [ATTRIBUTES.tenant]: tenantId, [ATTRIBUTES.lane]: lane }
+    const span = deps.tracer?.start('poll', 'internal', attributes) ?? null
+    return within(span, () => wholeTurn(state, dueMs, span))
+  }
+
+  /** Resolves with when the next turn is due. */
+  async function wholeTurn(state: TenantState, dueMs: number, span: Span | null): Promise<number | null> {
     const startedMs = clock.now()
     // totals are counted on from here, however often the turn is written down
     const base = state.checkpoint
@@ -228,17 +249,19 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       await remember(state, { end: { kind: 'under-way' }, progress, base, tally, nextMs: Infinity })
     }
     try {
-      const { end, progress } = await pollOnce(state, reached, tally, advanced)
+      const { end, progress } = await pollOnce(state, reached, tally, advanced, span)
       state.abort.signal.throwIfAborted()
       deps.observe.turn(end.kind, startedMs - dueMs)
+      if (span !== null) tell(span, end, tally)
       const nextMs = nextTurnMs(state, end, startedMs)
       await remember(state, { end, progress, base, tally, nextMs })
       if (end.kind === 'ok' || end.kind === 'partial') state.failures = 0
       sayOverGrant(state)
-      const pause = end.kind === 'ok' && !end.more ? await sweepOn(state) : null
+      const pause = end.kind === 'ok' && !end.more ? await sweepOn(state, span) : null
       return pause === null ? nextMs : await pauseAfterSweep(state, pause, startedMs)
     } catch (error) {
       if (state.abort.signal.aborted || signal.aborted) return null
+      span?.fail(error instanceof Error ? error.constructor.name : 'unknown')
       return await afterFault(state, error, { progress: reached, base, tally })
     }
   }
@@ -272,6 +295,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     before: Progress | null,
     tally: Tally,
     advanced: (progress: Progress) => Promise<void>,
+    span: Span | null,
   ): ReturnType<typeof poll> {
     const { access, tenant } = state
     const lookbackMs = tenant.lookbackHours === null ? limits.lookbackMs : tenant.lookbackHours * 3_600_000
@@ -287,7 +311,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
         const listing = {
           ...listingOf(state),
           take: async (alerts: readonly SlicedAlert[]) => {
-            const done = await publish(state, alerts, origin, seen)
+            const done = await publish(state, alerts, origin, seen, span)
             tally.listed += done.listed
             tally.published += done.published
             tally.quarantined += done.quarantined
@@ -326,24 +350,25 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     alerts: readonly SlicedAlert[],
     origin: Origin,
     seen: Seen,
+    span: Span | null,
   ): Promise<Published> {
     const publisher: Publisher = {
-      async append(topic, partition, records) {
+      async append(topic, partition, records, effect) {
         signal.throwIfAborted()
         state.abort.signal.throwIfAborted()
         if (!context.leased()) throw notOurs()
-        return deps.publisher.append(topic, partition, records)
+        return deps.publisher.append(topic, partition, records, effect)
       },
     }
     const { tenantId } = state.tenant
-    const scope = { tenantId, source: state.access.source, lane, origin, seen, nowMs: clock.now() }
+    const scope = { tenantId, source: state.access.source, lane, origin, seen, nowMs: clock.now(), span }
     const done = await publishPage(alerts, scope, { ...deps, publisher })
     deps.observe.published(origin, done.listed, done.published, done.quarantined)
     return done
   }
 
   /** Resolves with the pause that Graph asked for meanwhile, which holds for polls too. */
-  async function sweepOn(state: TenantState): Promise<SweepPause | null> {
+  async function sweepOn(state: TenantState, span: Span | null): Promise<SweepPause | null> {
     const { tenant, access, checkpoint } = state
     const { tenantId } = tenant
     if (!checkpoint || checkpoint.watermark === '') return null
@@ -364,13 +389,14 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
         known: () => deps.known(tenantId, lane),
         cover: (window, by, take) => cover(window, true, { ...listingOf(state), by, take }),
         // what a poll put on the log is remembered in `seen`, and may be lost all the same
-        publish: alerts => publish(state, alerts, 'sweep', createSeen()),
+        publish: alerts => publish(state, alerts, 'sweep', createSeen(), span),
         swept: result => deps.observe.swept(result),
         async prove(proven) {
           if (!context.leased()) return
           receipts.set(tenantId, proven)
           const value = codecs.checkpoints.encode(sweepReceipt(tenantId, access.source, proven))
-          await deps.publisher.append(topics.checkpoints, lane, [{ key: sweepReceiptKey(tenantId), value }])
+          const receipt = { key: sweepReceiptKey(tenantId), value }
+          await deps.publisher.append(topics.checkpoints, lane, [receipt], 'sweep-receipt')
         },
       },
     )
@@ -411,7 +437,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     if (!isDue && !isNews(written.checkpoint, next)) return
     if (!context.leased()) return
     const value = codecs.checkpoints.encode(next)
-    await deps.publisher.append(topics.checkpoints, lane, [{ key: next.tenantId, value }])
+    await deps.publisher.append(topics.checkpoints, lane, [{ key: next.tenantId, value }], 'checkpoint')
     state.written = { checkpoint: next, atMs: nowMs }
   }
 
@@ -491,11 +517,28 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     turn,
     has: tenantId => tenants.has(tenantId),
     *states() {
-      for (const { checkpoint } of tenants.values()) {
-        yield { state: checkpoint?.state ?? 'catching-up', polledAtMs: checkpoint?.polledAt ?? null }
+      for (const { tenant, access, checkpoint } of tenants.values()) {
+        yield {
+          tenantId: tenant.tenantId,
+          state: checkpoint?.state ?? 'catching-up',
+          polledAtMs: checkpoint?.polledAt ?? null,
+          readUpTo: progressOf(checkpoint, access.source)?.watermark ?? null,
+          credentialExpires: tenant.credentialExpires,
+        }
       }
     },
   }
+}
+
+function tell(span: Span, end: TurnEnd, tally: Readonly<Tally>): void {
+  span.set({
+    [ATTRIBUTES.outcome]: end.kind,
+    [ATTRIBUTES.listed]: tally.listed,
+    [ATTRIBUTES.published]: tally.published,
+    [ATTRIBUTES.quarantined]: tally.quarantined,
+  })
+  if (end.kind === 'needs-attention') span.fail(end.problem.code)
+  else if (end.kind === 'unavailable') span.fail(end.kind)
 }
 
 function notOurs(): TransientError {

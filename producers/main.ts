@@ -8,7 +8,7 @@ import { openKnownSource } from './known.ts'
 import type { PollerDeps, PollerLane } from './lane.ts'
 import { openPollerLane } from './lane.ts'
 import { LISTING_LIMITS } from './listing.ts'
-import { pollerObserver, watchTenants } from './observe.ts'
+import { pollerObserver, tokenObserver, watchTenants } from './observe.ts'
 import { createRota } from './rota.ts'
 
 const worker = await openWorker('poller')
@@ -29,7 +29,13 @@ try {
   }
 
   const sandboxUrl = settings.graphSandboxUrl === null ? null : new URL(settings.graphSandboxUrl)
-  const graph = createGraph({ sandboxUrl, secretsDir: settings.secretsDir, clock, random: systemRandom })
+  const graph = createGraph({
+    sandboxUrl,
+    secretsDir: settings.secretsDir,
+    clock,
+    random: systemRandom,
+    tokenFailed: tokenObserver(worker.metrics),
+  })
   worker.releaseFirst('graph', async () => graph[Symbol.asyncDispose]())
 
   const known = openKnownSource({
@@ -49,6 +55,7 @@ try {
     clock,
     random: systemRandom,
     log,
+    tracer: worker.tracer,
     observe: pollerObserver(worker.metrics),
     limits: {
       intervalMs: settings.pollIntervalMs,
@@ -85,12 +92,15 @@ try {
     clock,
     log,
     sessionTimeoutMs: settings.sessionTimeoutMs,
+    crash: worker.crash,
+    shutdownMs: settings.shutdownMs,
     queueBytesMax: 0,
     observe: watchTenants(worker.metrics, log, lanes, clock),
     onFatal: error => shutdown.fail('the consumer group is gone', error),
   })
   worker.releaseFirst('lanes', () => group.stop())
   worker.metrics.gauge('lanes_owned', () => group.owned)
+  worker.metrics.gauge('lanes_restoring', () => group.restoring)
   worker.started({
     ready: () => ({ ok: group.ready, detail: group.ready ? 'polling' : 'joining or restoring' }),
     live: () => ({ ok: group.alive(), detail: group.alive() ? 'moving' : 'the group client stands still' }),

@@ -2,7 +2,12 @@ import type { Clock } from '../platform/clock.ts'
 import type { LaneObserver } from '../platform/kafka/lanes.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
-import type { PollerLane, PollerObserver } from './lane.ts'
+import type { TokenFailure } from './graph/entra-errors.ts'
+import type { PollerLane, PollerObserver, TenantGlance } from './lane.ts'
+
+export function tokenObserver(metrics: Metrics): (failure: TokenFailure) => void {
+  return code => metrics.count('token_failures_total', { code })
+}
 
 export function pollerObserver(metrics: Metrics): PollerObserver {
   return {
@@ -28,6 +33,8 @@ export function pollerObserver(metrics: Metrics): PollerObserver {
   }
 }
 
+const DAY_MS = 86_400_000
+
 type TenantGaugeState = 'ok' | 'catching-up' | 'throttled' | 'unavailable' | 'partial' | 'needs-attention'
 
 const STATES: readonly TenantGaugeState[] = [
@@ -46,8 +53,15 @@ export function watchTenants(
   lanes: ReadonlyMap<number, PollerLane>,
   clock: Clock,
 ): LaneObserver {
-  const all = (): { state: string; polledAtMs: number | null }[] =>
-    [...lanes.values()].flatMap(lane => [...lane.states()])
+  const all = (): readonly TenantGlance[] => [...lanes.values()].flatMap(lane => [...lane.states()])
+  /** One sample for each tenant of which `valueOf` knows a number. */
+  const each = (valueOf: (tenant: TenantGlance, nowMs: number) => number | null) => () => {
+    const nowMs = clock.now()
+    return all().flatMap(tenant => {
+      const value = valueOf(tenant, nowMs)
+      return value === null || Number.isNaN(value) ? [] : [{ labels: { tenant: tenant.tenantId }, value }]
+    })
+  }
   metrics.gauge('tenants', () => {
     const states = all()
     return STATES.map(state => ({ labels: { state }, value: states.filter(tenant => tenant.state === state).length }))
@@ -56,13 +70,30 @@ export function watchTenants(
     const oldestMs = Math.min(...all().map(({ polledAtMs }) => polledAtMs ?? Infinity))
     return Number.isFinite(oldestMs) ? (clock.now() - oldestMs) / 1000 : null
   })
+  metrics.gauge(
+    'tenant_freshness_seconds',
+    each(({ readUpTo }, nowMs) => (readUpTo === null ? null : Math.max(0, nowMs - Date.parse(readUpTo)) / 1000)),
+  )
+  metrics.gauge(
+    'tenant_credential_days_left',
+    each(({ credentialExpires }, nowMs) =>
+      credentialExpires === null ? null : (Date.parse(credentialExpires) - nowMs) / DAY_MS,
+    ),
+  )
+  metrics.gauge(
+    'tenant_needs_attention',
+    each(({ state }) => (state === 'needs-attention' ? 1 : null)),
+  )
   return laneObserver(metrics, log)
 }
 
 function laneObserver(metrics: Metrics, log: Log): LaneObserver {
   return {
     restored: (_lane, durationMs) => metrics.observe('lane_restore_duration_seconds', {}, durationMs / 1000),
-    rebalanced: owned => log.debug('lanes given', { owned }),
+    rebalanced(owned) {
+      metrics.count('group_joins_total', {})
+      log.debug('lanes given', { owned })
+    },
     lostToRetention: () => {}, // pollers read tables only
   }
 }

@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto'
 import type { Codec } from '../platform/avro/codec.ts'
 import type { OutRecord, Publisher } from '../platform/kafka/producer.ts'
+import { type Span, within } from '../platform/trace.ts'
+import { ATTRIBUTES, TRACEPARENT } from '../platform/trace-names.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import { parkDetail } from '../schemas/parking.ts'
 import type { GraphAlert, Parked } from '../schemas/types.ts'
@@ -34,6 +36,8 @@ export interface PublishScope {
   readonly origin: Origin
   readonly seen: Seen
   readonly nowMs: number
+  /** Of the turn; its records carry its name to the engine. */
+  readonly span?: Span | null
 }
 
 export interface Published {
@@ -77,22 +81,43 @@ export async function publishPage(
     }
   }
   revisions.sort((a, b) => (a.version < b.version ? -1 : a.version > b.version ? 1 : a.at - b.at))
+  const headers = scope.span ? { headers: { [TRACEPARENT]: scope.span.traceparent } } : {}
   await inBatches(
-    revisions.map(({ alertId, value }) => ({ key: `${scope.tenantId}/${alertId}`, value })),
-    batch => deps.publisher.append(deps.topics.alerts, scope.lane, batch),
+    revisions.map(({ alertId, value }) => ({ key: `${scope.tenantId}/${alertId}`, value, ...headers })),
+    batch => appendAlerts(batch, scope, deps),
   )
   for (const { alertId, version, contentHash } of revisions) scope.seen.note(alertId, version, contentHash)
   await inBatches(
     parked.map(({ record }) => record),
-    batch => deps.publisher.append(deps.topics.parked, scope.lane, batch),
+    batch => deps.publisher.append(deps.topics.parked, scope.lane, batch, 'alerts-quarantined'),
   )
   for (const { alertId, reason, contentHash, at } of parked) scope.seen.note(alertId, reason, contentHash, at)
   return { listed: alerts.length, published: revisions.length, quarantined: parked.length }
 }
 
+async function appendAlerts(batch: readonly OutRecord[], scope: PublishScope, deps: PublishDeps): Promise<void> {
+  const topic = deps.topics.alerts
+  const span =
+    scope.span?.child(`send ${topic}`, 'producer', {
+      [ATTRIBUTES.system]: 'kafka',
+      [ATTRIBUTES.operationName]: 'send',
+      [ATTRIBUTES.operationType]: 'send',
+      [ATTRIBUTES.destination]: topic,
+      [ATTRIBUTES.partition]: String(scope.lane),
+      [ATTRIBUTES.messages]: batch.length,
+      [ATTRIBUTES.tenant]: scope.tenantId,
+      [ATTRIBUTES.origin]: scope.origin,
+    }) ?? null
+  await within(span, async () => {
+    const offset = await deps.publisher.append(topic, scope.lane, batch, 'alerts-polled')
+    span?.set({ [ATTRIBUTES.offset]: offset })
+  })
+}
+
 /** Whose alert is it, and which revision? */
 export function judge(alert: SlicedAlert, tenantId: string, source: string): Judgement {
-  const contentHash = hash('sha256', alert.bytes, 'buffer')
+  // asked for as a buffer it comes in memory of its own, which takes longer than the hashing
+  const contentHash = Buffer.from(hash('sha256', alert.bytes, 'latin1'), 'latin1')
   const quarantine = (reason: ParkReason, detail: string): Judgement => ({
     kind: 'quarantine',
     alertId: alert.id ?? '',

@@ -5,8 +5,14 @@ import type { GraphLedger, LedgerRevision } from './graph/ledger.ts'
 export interface Evidence {
   readonly graph: Pick<GraphLedger, 'revisions'>
   readonly engine: Pick<EngineLedger, 'items'>
-  /** A revision that was replaced must have arrived only if it could be read for longer than this. */
+  /** A revision that was replaced must have arrived only if it stood for longer than this since `owedSince`. */
   readonly mustSeeMs: number
+  /**
+   * `visible` (default): since it could be read, which also judges how often workers poll. `asked`: since Graph answered
+   * a question that covered it, on whatever page it stood: for machines on which a worker may not get to poll for longer
+   * than `mustSeeMs`. What a poller never asks for at all is told by the last revisions, which are owed either way.
+   */
+  readonly owedSince?: 'visible' | 'asked'
   /** Tenants that owe nothing (no consent, expired secret); what arrives of them is still judged. */
   readonly exceptTenants?: readonly string[]
   /** Alerts that owe nothing (a poison alert, one that is parked on purpose). */
@@ -122,7 +128,8 @@ function isOwed(revision: LedgerRevision, evidence: Evidence): boolean {
   // a replacement that is itself not yet visible leaves this one the last
   const untilMs = revision.visibleUntilMs
   if (untilMs === null || untilMs > (evidence.untilMs ?? Infinity)) return true
-  return untilMs - revision.visibleAtMs > evidence.mustSeeMs
+  const sinceMs = evidence.owedSince === 'asked' ? revision.askedAtMs : revision.visibleAtMs
+  return sinceMs !== null && untilMs - sinceMs > evidence.mustSeeMs
 }
 
 function keyOf(tenantId: string, alertId: string | null, version: string | null): string {

@@ -17,6 +17,8 @@ export interface TopicSpec {
   /** null: kept for ever (compacted). */
   readonly retentionMs: number | null
   readonly maxMessageBytes: number
+  /** Nothing younger is compacted away. */
+  readonly compactionLagMs?: number
   readonly purpose: string
 }
 
@@ -59,6 +61,8 @@ export const TOPICS: readonly TopicSpec[] = [
     cleanup: 'compact,delete',
     retentionMs: 35 * DAY_MS,
     maxMessageBytes: MIB,
+    // what a woken zombie wrote last must not stand alone before the owner, who writes totals once a day, wrote again
+    compactionLagMs: 1.25 * DAY_MS,
     purpose: 'the ledger: what the engine has, and the totals of each tenant',
   },
   {
@@ -99,5 +103,6 @@ export function topicConfig(spec: TopicSpec): Readonly<Record<string, string>> {
     'compression.type': 'producer',
     // a tombstone or an old revision must outlive the longest outage of a reader
     ...(spec.cleanup === 'delete' ? {} : { 'delete.retention.ms': String(7 * DAY_MS) }),
+    ...(spec.compactionLagMs === undefined ? {} : { 'min.compaction.lag.ms': String(spec.compactionLagMs) }),
   }
 }

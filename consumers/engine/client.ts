@@ -1,5 +1,10 @@
-import { type Dispatcher, Pool } from 'undici'
+import { buildConnector, type Dispatcher, Pool } from 'undici'
+import { gatherBody } from '../../platform/body-bytes.ts'
 import type { Clock } from '../../platform/clock.ts'
+import type { Crash } from '../../platform/crash.ts'
+import { withSteps } from '../../platform/crash.ts'
+import type { TlsTexts } from '../../platform/tls-files.ts'
+import { TRACEPARENT } from '../../platform/trace-names.ts'
 import { type EngineAnswer, readItems, readRefusal } from './answer.ts'
 import { buildBody, type EngineBody } from './body.ts'
 import { compress, type Encoding } from './compress.ts'
@@ -14,8 +19,9 @@ export interface Engine {
   /**
    * One attempt to deliver a batch. Whatever the network and the engine did comes back as a value; rejects only with
    * the signal's reason, at once, when the signal aborts (the request is cut; the engine may have taken the items).
+   * `traceparent` names the span of the attempt; the engine's own may be its children.
    */
-  post(items: readonly EngineItem[], signal: AbortSignal): Promise<EngineAnswer>
+  post(items: readonly EngineItem[], signal: AbortSignal, traceparent?: string | null): Promise<EngineAnswer>
 }
 
 export interface EngineOptions {
@@ -25,6 +31,8 @@ export interface EngineOptions {
   readonly tokenFile: string | null
   /** Holds one or two Standard Webhooks keys; read again when it changes. null signs nothing. */
   readonly signingKeysFile: string | null
+  /** Asked for each connection: authority and client certificate for https. null trusts the system's and shows none. */
+  readonly tls: (() => TlsTexts) | null
   readonly encoding: Encoding
   /** From before connecting until the last byte of the answer. */
   readonly timeoutMs: number
@@ -48,14 +56,22 @@ interface Credentials {
   readonly signingKeys: readonly Buffer[]
 }
 
+interface Sender {
+  readonly secrets: Credentials
+  readonly traceparent: string | null
+}
+
 /** A client with its own pool of kept-alive HTTP/1.1 connections; never retries, never follows a redirect. */
-export function createEngine(options: EngineOptions, deps: { clock: Clock }): Engine & { close(): Promise<void> } {
+export function createEngine(
+  options: EngineOptions,
+  deps: { readonly clock: Clock; readonly crash?: Crash | null },
+): Engine & { close(): Promise<void> } {
   const { endpoint, timeoutMs } = options
   const pool = new Pool(endpoint.origin, {
     connections: options.maxConnections,
     pipelining: 1,
     allowH2: false,
-    connectTimeout: Math.min(timeoutMs, MAX_CONNECT_MS),
+    connect: connector(options.tls, Math.min(timeoutMs, MAX_CONNECT_MS)),
     // the deadline below covers the whole exchange; these two restart with every chunk
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -65,11 +81,20 @@ export function createEngine(options: EngineOptions, deps: { clock: Clock }): En
     options.signingKeysFile === null ? null : followSecretFile(options.signingKeysFile, 'signing key', parseSigningKeys)
   let encoding = options.encoding
 
-  async function send(body: EngineBody, as: Encoding, ids: readonly string[], secrets: Credentials, cut: AbortSignal) {
+  async function send(
+    body: EngineBody,
+    as: Encoding,
+    ids: readonly string[],
+    { secrets, traceparent }: Sender,
+    cut: AbortSignal,
+  ) {
     const response = await pool.request({
       method: 'POST',
       path: endpoint.pathname,
-      headers: requestHeaders(body, as, secrets, deps.clock.now()),
+      headers: {
+        ...requestHeaders(body, as, secrets, deps.clock.now()),
+        ...(traceparent === null ? {} : { [TRACEPARENT]: traceparent }),
+      },
       body: await compress(body.bytes, as),
       signal: cut,
     })
@@ -81,19 +106,19 @@ export function createEngine(options: EngineOptions, deps: { clock: Clock }): En
     return answer
   }
 
-  async function attempt(items: readonly EngineItem[], secrets: Credentials, cut: AbortSignal): Promise<EngineAnswer> {
+  async function attempt(items: readonly EngineItem[], sender: Sender, cut: AbortSignal): Promise<EngineAnswer> {
     const body = buildBody(items)
     const ids = items.map(item => item.id)
     const used = encoding
-    const answer = await send(body, used, ids, secrets, cut)
+    const answer = await send(body, used, ids, sender, cut)
     if (answer.kind !== 'bad-encoding' || used === 'identity') return answer
-    const plain = await send(body, 'identity', ids, secrets, cut)
+    const plain = await send(body, 'identity', ids, sender, cut)
     if (plain.kind === 'items' || plain.kind === 'too-large' || plain.kind === 'bad-batch') encoding = 'identity'
     return plain
   }
 
   return {
-    async post(items, signal) {
+    async post(items, signal, traceparent = null) {
       let secrets: Credentials
       try {
         secrets = { token: (await tokenFile?.read()) ?? null, signingKeys: (await keysFile?.read()) ?? [] }
@@ -102,7 +127,9 @@ export function createEngine(options: EngineOptions, deps: { clock: Clock }): En
       }
       const deadline = startDeadline(deps.clock, timeoutMs, signal)
       try {
-        return await attempt(items, secrets, deadline.signal)
+        return await withSteps(deps.crash, 'engine-post', () =>
+          attempt(items, { secrets, traceparent }, deadline.signal),
+        )
       } catch (error) {
         if (signal.aborted) throw signal.reason
         const { kind, detail } = readTrouble(error)
@@ -112,6 +139,18 @@ export function createEngine(options: EngineOptions, deps: { clock: Clock }): En
       }
     },
     close: () => pool.close(),
+  }
+}
+
+/** Opens connections with the newest certificates; those that are open keep what they began with. */
+function connector(tls: (() => TlsTexts) | null, timeoutMs: number): buildConnector.connector {
+  let made: { readonly texts: TlsTexts; readonly connect: buildConnector.connector } | null = null
+  return (options, callback) => {
+    const texts = tls?.() ?? {}
+    if (made === null || (tls !== null && made.texts !== texts)) {
+      made = { texts, connect: buildConnector({ ...texts, timeout: timeoutMs, allowH2: false }) }
+    }
+    made.connect(options, callback)
   }
 }
 
@@ -157,19 +196,17 @@ async function readAnswer(
 
 /** Null when it is longer than allowed; the connection is then dropped. */
 async function readText(body: Dispatcher.ResponseData['body'], maxBytes: number): Promise<string | null> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxBytes) return null
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, size).toString('utf8')
+  const gathered = gatherBody(maxBytes)
+  for await (const chunk of body as AsyncIterable<Buffer>) if (!gathered.add(chunk)) return null
+  return gathered.whole().toString('utf8')
 }
 
 function headerText(value: string | string[] | undefined): string | null {
   return (Array.isArray(value) ? value[0] : value) ?? null
 }
+
+/** Without a reason of its own each abort makes an exception with its stack. */
+const ENDED = new Error('ended in time')
 
 /** A signal that aborts with `outer`, or when the time is up. `end` must be called. */
 function startDeadline(clock: Clock, timeoutMs: number, outer: AbortSignal): { signal: AbortSignal; end(): void } {
@@ -186,7 +223,7 @@ function startDeadline(clock: Clock, timeoutMs: number, outer: AbortSignal): { s
     signal: cut.signal,
     end() {
       outer.removeEventListener('abort', onAbort)
-      timer.abort()
+      timer.abort(ENDED)
     },
   }
 }

@@ -1,5 +1,9 @@
+import type { Log } from '../../platform/log.ts'
 import { quote } from '../../platform/log-scrub.ts'
 import { readSecretFile, secretFileVersion } from '../../platform/secret-file.ts'
+import type { Settings } from '../../platform/settings-table.ts'
+import type { TlsTexts } from '../../platform/tls-files.ts'
+import { followTls } from '../../platform/tls-files.ts'
 
 /** A secret that an operator may change while the worker runs. */
 export interface SecretSource<T> {
@@ -31,6 +35,17 @@ export function followSecretFile<T>(path: string, what: string, parse: (text: st
       kept = null
     },
   }
+}
+
+/** The newest certificates for the engine; null when none is named. Throws in words when they cannot be used. */
+export function engineTls(
+  settings: Pick<Settings<'forwarder'>, 'engineTlsCaFile' | 'engineTlsCertFile' | 'engineTlsKeyFile'>,
+  log: Pick<Log, 'info' | 'warn'>,
+): (() => TlsTexts) | null {
+  const { engineTlsCaFile: caFile, engineTlsCertFile: certFile, engineTlsKeyFile: keyFile } = settings
+  const texts = followTls('the certificate for the engine', { caFile, certFile, keyFile }, log)
+  texts?.()
+  return texts
 }
 
 /** A bearer token as it may stand in a header: visible ASCII and nothing else, so that no CR or LF gets into a request. */

@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
+import type { TraceContext } from '../../platform/trace.ts'
 
 /** Who asked for a past alert to be sent once more, and why. */
 interface ReplayMark {
@@ -21,6 +22,8 @@ export interface EngineItem {
   /** When the poller read it, ms since the epoch. */
   readonly observedAtMs: number
   readonly replay?: ReplayMark
+  /** The poll that brought it, where that is known; never in a body. */
+  readonly trace?: TraceContext | undefined
   /** Graph's JSON, byte for byte: spliced into the body, never parsed. Whoever fills it has checked that it is JSON. */
   readonly alert: Buffer
 }
@@ -29,9 +32,7 @@ const MAX_DATE_MS = 8.64e15
 
 /** base64url(SHA-256(UTF-8 JSON array [tenantId, alertId, version, contentHash])); `contentHashHex` is lower-case hex. */
 export function itemId(tenantId: string, alertId: string, version: string, contentHashHex: string): string {
-  return createHash('sha256')
-    .update(JSON.stringify([tenantId, alertId, version, contentHashHex]))
-    .digest('base64url')
+  return hash('sha256', JSON.stringify([tenantId, alertId, version, contentHashHex]), 'base64url')
 }
 
 /** What stands before the tenant's bytes. JSON.stringify is well-formed: a lone surrogate leaves as an escape. */
@@ -62,8 +63,12 @@ export function itemBytes(item: EngineItem): number {
   )
 }
 
+let isoOf = { ms: 0, text: new Date(0).toISOString() }
+
 /** A time that no Date can hold is a record's fault, so it may not throw: the nearest one that can be written. */
 function isoTime(ms: number): string {
-  if (Number.isNaN(ms)) return new Date(0).toISOString()
-  return new Date(Math.min(MAX_DATE_MS, Math.max(-MAX_DATE_MS, ms))).toISOString()
+  if (isoOf.ms === ms) return isoOf.text // a poll's alerts have one time
+  const held = Number.isNaN(ms) ? 0 : Math.min(MAX_DATE_MS, Math.max(-MAX_DATE_MS, ms))
+  isoOf = { ms, text: new Date(held).toISOString() }
+  return isoOf.text
 }

@@ -1,3 +1,5 @@
+import { quote } from '../../platform/log-scrub.ts'
+
 /**
  * A test on an alert as Graph sent it. Two forms:
  *   plain text              the bytes contain it
@@ -37,7 +39,7 @@ export function readMatcher(text: string): MatcherRead {
   if (steps.length === 0) return { kind: 'bad', problem: 'after $ a path is expected, such as $.severity' }
   if (rest.trim() === '') return { kind: 'ok', matcher: onValues(steps, () => true) }
   const test = TEST.exec(rest)
-  if (!test) return { kind: 'bad', problem: `${JSON.stringify(rest)} is neither a path step nor =, !=, ~ with a value` }
+  if (!test) return { kind: 'bad', problem: `${quote(rest)} is neither a path step nor =, !=, ~ with a value` }
   const [, operator, right] = test
   const wanted = unquoted((right ?? '').trim())
   switch (operator) {

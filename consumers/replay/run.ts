@@ -1,7 +1,7 @@
 import type { Bookmark } from '../../platform/kafka/bookmark.ts'
-import type { Range, Selection } from './selection.ts'
 import type { ScanDeps } from './scan.ts'
 import { scan } from './scan.ts'
+import type { Range, Selection } from './selection.ts'
 import type { Target } from './target.ts'
 
 export interface RunCounts {
@@ -38,10 +38,11 @@ export async function runReplay(ranges: readonly Range[], selection: Selection, 
   const counts: RunCounts = { read: 0, written: 0, unreadable: 0 }
   let done = 0
   const last = lastNote(ranges, noted)
-  if (last) {
-    counts.written = last.written
-    await deps.target.resume(last.note)
-  }
+  counts.written = last?.written ?? 0
+  await deps.target.resume(last?.note ?? '')
+  const [first] = ranges
+  // from here on the target is known to be ours
+  if (!last && first) await take(first, first.from, '', counts, deps)
   for (const range of ranges) {
     const note = parseNote(noted.get(range.lane)?.note)
     const from = noted.get(range.lane)?.offset ?? range.from

@@ -1,5 +1,5 @@
-import type { GraphAlert } from '../../schemas/types.ts'
 import { laneOf } from '../../platform/kafka/lane-of.ts'
+import type { GraphAlert } from '../../schemas/types.ts'
 import type { Matcher } from './matcher.ts'
 import { readMatcher } from './matcher.ts'
 

@@ -7,7 +7,7 @@ export interface Target {
   write(chosen: readonly Chosen[]): Promise<void>
   /** Makes durable all that was taken; resolves with a note from which `resume` goes on. */
   flush(): Promise<string>
-  /** Called once, before the first write of a resumed run. */
+  /** Called once, before the first write; '' when nothing was noted, so that nothing was written. */
   resume(note: string): Promise<void>
   close(): Promise<void>
 }

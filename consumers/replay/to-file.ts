@@ -1,10 +1,13 @@
-import { open, type FileHandle } from 'node:fs/promises'
+import { constants, type FileHandle, open } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { gzip, zstdCompress } from 'node:zlib'
+import type { Crash } from '../../platform/crash.ts'
+import { withSteps } from '../../platform/crash.ts'
 import type { Chosen } from './scan.ts'
 import type { Target } from './target.ts'
 import { lineOf } from './target.ts'
 
+const EXISTS = 'exists already: name another file'
 const CHUNK_BYTES = 4 * 1024 * 1024
 
 /** Both formats allow one compressed piece after the other, so a resumed file stays readable as a whole. */
@@ -13,15 +16,18 @@ const PACKERS: readonly (readonly [ending: string, pack: (bytes: Buffer) => Prom
   ['.zst', promisify(zstdCompress) as (bytes: Buffer) => Promise<Buffer>],
 ]
 
+/** A run may be killed before it has made its file. */
+const RESUMED = constants.O_RDWR | constants.O_CREAT
+
 /** A new file; never overwrites one. Compressed by its name. A resumed run cuts off what was not noted. */
-export async function toFile(path: string, resumed: boolean): Promise<Target> {
+export async function toFile(path: string, resumed: boolean, crash: Crash | null): Promise<Target> {
   const pack = PACKERS.find(([ending]) => path.endsWith(ending))?.[1] ?? (async (bytes: Buffer) => bytes)
   let file: FileHandle
   try {
-    file = await open(path, resumed ? 'r+' : 'wx')
+    file = await withSteps(crash, 'replay-file-opened', () => open(path, resumed ? RESUMED : 'wx'))
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    const why = code === 'EEXIST' ? 'exists already: name another file' : code === 'ENOENT' ? 'cannot be opened' : code
+    const why = code === 'EEXIST' ? EXISTS : code === 'ENOENT' ? 'cannot be opened' : code
     throw new Error(`${path} ${why}`, { cause: error })
   }
   let position = 0
@@ -31,7 +37,7 @@ export async function toFile(path: string, resumed: boolean): Promise<Target> {
   async function writeOut(): Promise<void> {
     if (bytes === 0) return
     const packed = await pack(Buffer.concat(lines))
-    await file.write(packed, 0, packed.length, position)
+    await withSteps(crash, 'replay-to-file', () => file.write(packed, 0, packed.length, position))
     position += packed.length
     lines = []
     bytes = 0
@@ -54,18 +60,22 @@ export async function toFile(path: string, resumed: boolean): Promise<Target> {
     },
     async resume(note) {
       position = Number(note) || 0
-      await file.truncate(position)
+      const { size } = await file.stat()
+      if (note === '' && size > 0) throw new Error(`${path} ${EXISTS}`)
+      if (size < position) throw new Error(`${path} has ${size} bytes, ${position} were written: it is another file`)
+      await withSteps(crash, 'replay-file-cut', () => file.truncate(position))
     },
     close: () => file.close(),
   }
 }
 
 /** Standard output, or any stream: what was written cannot be taken back, so a resumed run goes on after it. */
-export function toStream(out: (text: Buffer) => Promise<void>): Target {
+export function toStream(out: (text: Buffer) => Promise<void>, crash: Crash | null): Target {
   return {
     words: 'standard output',
     async write(chosen) {
-      if (chosen.length > 0) await out(Buffer.concat(chosen.map(lineOf)))
+      if (chosen.length === 0) return
+      await withSteps(crash, 'replay-to-stream', () => out(Buffer.concat(chosen.map(lineOf))))
     },
     flush: async () => '',
     resume: async () => {},

@@ -1,8 +1,8 @@
+import type { Codec } from '../../platform/avro/codec.ts'
 import type { Publisher } from '../../platform/kafka/producer.ts'
+import type { GraphAlert } from '../../schemas/types.ts'
 import type { Chosen } from './scan.ts'
 import type { Target } from './target.ts'
-import type { Codec } from '../../platform/avro/codec.ts'
-import type { GraphAlert } from '../../schemas/types.ts'
 
 const BATCH_BYTES = 1024 * 1024
 
@@ -28,6 +28,7 @@ export function toTopic(
           'replay-offset': String(offset),
         },
       })),
+      'replay-to-topic',
     )
   }
 

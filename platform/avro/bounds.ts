@@ -1,9 +1,10 @@
 import type { Schema } from 'avsc'
 
 /**
- * Decode bombs: avsc trusts the item count of an array or map before it has seen the items, so a few bytes can claim
- * hundreds of megabytes. This walk reads the same bytes without building anything and refuses a count that the rest of
- * the value cannot hold. Only schemas with arrays or maps pay for it.
+ * What avsc believes without looking. The item count of an array or map: a few bytes can claim hundreds of megabytes. A
+ * number of any length: one of 150 bytes is NaN as a length, moves the pool that all bytes are read into, and from then
+ * on every record of the process reads as empty. This walk reads the same bytes first, builds nothing, and refuses
+ * whatever the rest of the value cannot hold.
  */
 type Walk = (cursor: Cursor) => void
 
@@ -14,15 +15,13 @@ interface Cursor {
 }
 
 const MAX_DEPTH = 32
+const MAX_INT = 2 ** 31 - 1
 
-/** Null when the schema holds nothing repeated and so needs no walk. Throws for a schema that may not be used here. */
-export function boundsOf(schema: Schema): ((body: Buffer) => string | null) | null {
-  const named = new Map<string, Walk>()
-  const seen = { repeated: false }
-  const walk = compile(schema, named, seen)
-  if (!seen.repeated) return null
-  return body => {
-    const cursor = { bytes: body, at: 0, depth: 0 }
+/** What is wrong with a value of this schema that begins at `from`, or null. Throws for a schema that may not be used here. */
+export function boundsOf(schema: Schema): (bytes: Buffer, from: number) => string | null {
+  const walk = compile(schema, new Map())
+  return (bytes, from) => {
+    const cursor = { bytes, at: from, depth: 0 }
     try {
       walk(cursor)
       return null
@@ -32,10 +31,10 @@ export function boundsOf(schema: Schema): ((body: Buffer) => string | null) | nu
   }
 }
 
-function compile(schema: unknown, named: Map<string, Walk>, seen: { repeated: boolean }): Walk {
+function compile(schema: unknown, named: Map<string, Walk>): Walk {
   if (typeof schema === 'string') return primitive(schema, named)
   if (Array.isArray(schema)) {
-    const branches = schema.map(branch => compile(branch, named, seen))
+    const branches = schema.map(branch => compile(branch, named))
     return cursor => {
       const branch = branches[readLong(cursor)]
       if (!branch) throw new Error('union branch out of range')
@@ -53,7 +52,7 @@ function compile(schema: unknown, named: Map<string, Walk>, seen: { repeated: bo
         cursor.depth--
       }
       remember(named, object.name, object.namespace, walk)
-      for (const field of object['fields'] as { type: unknown }[]) fields.push(compile(field.type, named, seen))
+      for (const field of object['fields'] as { type: unknown }[]) fields.push(compile(field.type, named))
       return walk
     }
     case 'enum':
@@ -63,18 +62,16 @@ function compile(schema: unknown, named: Map<string, Walk>, seen: { repeated: bo
     case 'fixed':
       return remember(named, object.name, object.namespace, cursor => skip(cursor, object.size ?? 0))
     case 'array':
-      seen.repeated = true
-      return blocks(compile(object['items'], named, seen))
+      return blocks(compile(object['items'], named))
     case 'map': {
-      seen.repeated = true
-      const value = compile(object['values'], named, seen)
+      const value = compile(object['values'], named)
       return blocks(cursor => {
         skip(cursor, readLong(cursor))
         value(cursor)
       })
     }
     default:
-      return compile(object.type, named, seen)
+      return compile(object.type, named)
   }
 }
 
@@ -93,6 +90,10 @@ function primitive(name: string, named: Map<string, Walk>): Walk {
     case 'boolean':
       return cursor => skip(cursor, 1)
     case 'int':
+      return cursor => {
+        // avsc reads any, and could not write it again
+        if (Math.abs(readLong(cursor)) > MAX_INT) throw new Error('a number is out of its range')
+      }
     case 'long':
       return cursor => {
         readLong(cursor)

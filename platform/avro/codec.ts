@@ -27,15 +27,40 @@ export type Decoded<T> =
 
 interface Writer {
   readonly resolver: unknown
-  readonly bounds: ((body: Buffer) => string | null) | null
+  readonly bounds: (bytes: Buffer, from: number) => string | null
 }
+
+/** What avsc reads with; its own types do not show it. */
+interface Tap {
+  readonly buf: Buffer
+  pos: number
+  readLong(): number
+}
+
+/** avsc copies each value of type bytes, an alert of 4 kB into fresh memory; a view of the record does as well. */
+function sharedBytes(): avro.Type {
+  const read = (tap: Tap): Buffer => {
+    const length = tap.readLong() // `boundsOf` has looked at it
+    return tap.buf.subarray(tap.pos, (tap.pos += length))
+  }
+  // its own object is frozen
+  return Object.create(new avro.types.BytesType(), { _read: { value: read } }) as avro.Type
+}
+
+/** `shared`: values of type bytes are views of what is decoded, and keep it alive; for what is soon done with. */
+export type BytesAre = 'copied' | 'shared'
 
 // branches stay bare, so that adding one later cannot change the shape of what we read
 // a new object each time: avsc keeps the names it has seen in the options it is given
-const typeOptions = () => ({ wrapUnions: 'never', omitRecordMethods: true }) as const
+const typeOptions = (bytes: BytesAre) => ({
+  wrapUnions: 'never' as const,
+  omitRecordMethods: true,
+  typeHook: (schema: Schema) => (bytes === 'shared' && schema === 'bytes' ? sharedBytes() : undefined),
+})
 const KNOWN_SCHEMAS_MAX = 1_000
 const UNKNOWN_FOR_MS = 5_000
-const SCRATCH_BYTES = 64 * 1024
+/** Encoded values lie in it one after the other; it lives as long as the last of them. */
+const SLAB_BYTES = 256 * 1024
 
 /** Resolves the id of our own schema once; rejects in words when it is not registered. */
 export async function openCodec<T>(
@@ -43,6 +68,7 @@ export async function openCodec<T>(
   schema: Schema,
   registry: SchemaLookup,
   clock: Clock,
+  bytes: BytesAre = 'copied',
 ): Promise<Codec<T>> {
   const id = await registry.idOf(subject, schema)
   if (id === null) {
@@ -50,24 +76,40 @@ export async function openCodec<T>(
       `Subject ${subject} does not hold the schema this version was built with. Run \`npx socos schemas register\`.`,
     )
   }
-  return codecOf<T>(id, schema, registry, clock)
+  return codecOf<T>(id, schema, registry, clock, bytes)
 }
 
-export function codecOf<T>(ownId: number, schema: Schema, registry: SchemaLookup, clock: Clock): Codec<T> {
-  const reader = avro.Type.forSchema(schema, typeOptions())
+export function codecOf<T>(
+  ownId: number,
+  schema: Schema,
+  registry: SchemaLookup,
+  clock: Clock,
+  bytes: BytesAre = 'copied',
+): Codec<T> {
+  const reader = avro.Type.forSchema(schema, typeOptions(bytes))
   const writers = new Map<number, Writer>([[ownId, { resolver: undefined, bounds: boundsOf(schema) }]])
   const unknownUntilMs = new Map<number, number>()
-  let scratch = Buffer.allocUnsafe(SCRATCH_BYTES)
+  let slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+  let used = 0
 
   function encode(value: T): Buffer {
-    // avsc's own toBuffer encodes anything above 1 KiB twice; a scratch of our own does not
-    let end = reader.encode(value, scratch, WIRE_HEADER_BYTES)
+    // avsc's own toBuffer encodes anything above 1 KiB twice, and memory of its own for each value costs as much again
+    let end = used + WIRE_HEADER_BYTES > slab.length ? -1 : reader.encode(value, slab, used + WIRE_HEADER_BYTES)
     if (end < 0) {
-      scratch = Buffer.allocUnsafe((scratch.length - end) * 2)
-      end = reader.encode(value, scratch, WIRE_HEADER_BYTES)
+      // negative: so many bytes are missing
+      const needed = slab.length - used - end
+      slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, needed))
+      used = 0
+      end = reader.encode(value, slab, WIRE_HEADER_BYTES)
+      while (end < 0) {
+        slab = Buffer.allocUnsafeSlow(slab.length - end)
+        end = reader.encode(value, slab, WIRE_HEADER_BYTES)
+      }
     }
-    writeHeader(scratch, ownId)
-    return Buffer.from(scratch.subarray(0, end))
+    const bytes = slab.subarray(used, end)
+    used = end
+    writeHeader(bytes, ownId)
+    return bytes
   }
 
   function decode(bytes: Buffer): Decoded<T> {
@@ -75,10 +117,12 @@ export function codecOf<T>(ownId: number, schema: Schema, registry: SchemaLookup
     if (frame.kind === 'bad') return { kind: 'undecodable', detail: frame.detail }
     const writer = writers.get(frame.schemaId)
     if (!writer) return { kind: 'unknown-schema', id: frame.schemaId }
-    const excess = writer.bounds?.(frame.body)
-    if (excess) return { kind: 'undecodable', detail: excess }
+    const excess = writer.bounds(bytes, WIRE_HEADER_BYTES)
+    if (excess !== null) return { kind: 'undecodable', detail: excess }
     try {
-      return { kind: 'value', value: reader.fromBuffer(frame.body, writer.resolver as never) as T }
+      const { value, offset } = reader.decode(bytes, WIRE_HEADER_BYTES, writer.resolver as never)
+      if (offset === bytes.length) return { kind: 'value', value: value as T }
+      return { kind: 'undecodable', detail: offset < 0 ? 'truncated buffer' : 'trailing data' }
     } catch (error) {
       return { kind: 'undecodable', detail: error instanceof Error ? error.message.slice(0, 200) : 'not Avro' }
     }
@@ -90,7 +134,7 @@ export function codecOf<T>(ownId: number, schema: Schema, registry: SchemaLookup
     const written = await registry.schemaOf(id)
     if (written === null) return forget(id)
     try {
-      const resolver = reader.createResolver(avro.Type.forSchema(written, typeOptions()))
+      const resolver = reader.createResolver(avro.Type.forSchema(written, typeOptions(bytes)))
       if (writers.size < KNOWN_SCHEMAS_MAX) writers.set(id, { resolver, bounds: boundsOf(written) })
       return writers.has(id)
     } catch {

@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs'
 import type { Schema } from 'avsc'
 import { Agent, request } from 'undici'
-import { TransientError } from '../retry.ts'
+import { systemClock, systemRandom } from '../clock.ts'
+import type { Crash } from '../crash.ts'
+import { withSteps } from '../crash.ts'
+import { retry, TransientError } from '../retry.ts'
 import type { RegistryAccess } from './registry.ts'
 
 /**
@@ -19,19 +21,31 @@ export interface RegistryAdmin {
 }
 
 const TIMEOUT_MS = 15_000
+/** Many times a schema of ours. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024
+const PATIENCE = { attempts: 3, firstMs: 200, maxMs: 2_000 }
 
 interface Answer {
   readonly status: number
   readonly body: Record<string, unknown>
 }
 
-export function registryAdmin(access: RegistryAccess): RegistryAdmin & { close(): Promise<void> } {
+export function registryAdmin(
+  access: RegistryAccess,
+  crash: Crash | null = null,
+): RegistryAdmin & { close(): Promise<void> } {
   const base = access.url.replace(/\/+$/, '')
   const agent = new Agent({
-    connect: access.caFile === undefined ? { timeout: TIMEOUT_MS } : { ca: readFileSync(access.caFile) },
+    maxResponseSize: MAX_ANSWER_BYTES,
+    connect: { timeout: TIMEOUT_MS, ...(access.ca === undefined ? {} : { ca: access.ca() }) },
   })
 
-  async function call(method: 'GET' | 'PUT' | 'POST', path: string, body?: object): Promise<Answer> {
+  /** Every call may be repeated: none of them adds anything twice. */
+  function call(method: 'GET' | 'PUT' | 'POST', path: string, body?: object): Promise<Answer> {
+    return retry(() => callOnce(method, path, body), PATIENCE, { clock: systemClock, random: systemRandom })
+  }
+
+  async function callOnce(method: 'GET' | 'PUT' | 'POST', path: string, body?: object): Promise<Answer> {
     try {
       const response = await request(`${base}${path}`, {
         method,
@@ -66,13 +80,16 @@ export function registryAdmin(access: RegistryAccess): RegistryAdmin & { close()
       return text(body['compatibilityLevel'] ?? body['compatibility'])
     },
     async setLevel(subject, level) {
-      const answer = await call('PUT', `/config/${encodeURIComponent(subject)}`, { compatibility: level })
+      const answer = await withSteps(crash, 'schema-level', () =>
+        call('PUT', `/config/${encodeURIComponent(subject)}`, { compatibility: level }),
+      )
       expectOk(answer, `set the compatibility of ${subject}`)
     },
     async register(subject, schema) {
-      const answer = await call('POST', `/subjects/${encodeURIComponent(subject)}/versions`, {
-        schema: JSON.stringify(schema),
-      })
+      const body = { schema: JSON.stringify(schema) }
+      const answer = await withSteps(crash, 'schema-registered', () =>
+        call('POST', `/subjects/${encodeURIComponent(subject)}/versions`, body),
+      )
       return Number(expectOk(answer, `register ${subject}`)['id'])
     },
     close: () => agent.close(),
@@ -88,10 +105,11 @@ function expectOk(answer: Answer, what: string): Record<string, unknown> {
   throw new Error(`The schema registry refused to ${what}: HTTP ${answer.status} ${said}`)
 }
 
-function authorization(access: RegistryAccess): Record<string, string> {
-  if (access.token !== undefined) return { authorization: `Bearer ${access.token}` }
+/** The header by which the registry knows who asks; empty where it asks nobody. */
+export function authorization(access: RegistryAccess): Record<string, string> {
+  if (access.token !== undefined) return { authorization: `Bearer ${access.token()}` }
   if (access.username === undefined) return {}
-  const basic = Buffer.from(`${access.username}:${access.password ?? ''}`).toString('base64')
+  const basic = Buffer.from(`${access.username}:${access.password?.() ?? ''}`).toString('base64')
   return { authorization: `Basic ${basic}` }
 }
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { Agent } from 'node:https'
 import { SchemaRegistry } from '@kafkajs/confluent-schema-registry'
 import type { Schema } from 'avsc'
@@ -20,33 +19,40 @@ export interface RegistryAccess {
   /** May carry a path, as Apicurio's `/apis/ccompat/v7`. */
   readonly url: string
   readonly username?: string
-  readonly password?: string
-  readonly token?: string
-  readonly caFile?: string
+  /** These three are asked for each time: what lies in a file may be replaced. `ca` is PEM text. */
+  readonly password?: () => string
+  readonly token?: () => string
+  readonly ca?: () => string
 }
 
 const TIMEOUT_MS = 10_000
 
 export function registryLookup(access: RegistryAccess, clock: Clock): SchemaLookup {
-  const client = new SchemaRegistry({
-    host: access.url.replace(/\/+$/, ''),
-    retry: { maxRetryTimeInSecs: 2, initialRetryTimeInSecs: 0.1, retries: 2 },
-    ...(access.username === undefined ? {} : { auth: { username: access.username, password: access.password ?? '' } }),
-    ...(access.token === undefined ? {} : { middlewares: [bearer(access.token)] }),
-    ...(access.caFile === undefined ? {} : { agent: new Agent({ ca: readFileSync(access.caFile) }) }),
-  })
+  // asked a few times in a process's life, so a client for each question costs nothing
+  const open = (): SchemaRegistry =>
+    new SchemaRegistry({
+      host: access.url.replace(/\/+$/, ''),
+      retry: { maxRetryTimeInSecs: 2, initialRetryTimeInSecs: 0.1, retries: 2 },
+      ...(access.username === undefined
+        ? {}
+        : { auth: { username: access.username, password: access.password?.() ?? '' } }),
+      ...(access.token === undefined ? {} : { middlewares: [bearer(access.token())] }),
+      ...(access.ca === undefined ? {} : { agent: new Agent({ ca: access.ca() }) }),
+    })
   return {
     // the text form keeps documentation and defaults, so that the registry compares like with like
     idOf: (subject, schema) =>
       ask(
         `whether ${subject} has our schema`,
-        client.getRegistryIdBySchema(subject, { type: 'AVRO', schema: JSON.stringify(schema) } as never),
+        open().getRegistryIdBySchema(subject, { type: 'AVRO', schema: JSON.stringify(schema) } as never),
         clock,
       ),
     schemaOf: id =>
       ask(
         `for schema ${id}`,
-        client.getSchema(id).then(type => JSON.parse(JSON.stringify(type)) as Schema),
+        open()
+          .getSchema(id)
+          .then(type => JSON.parse(JSON.stringify(type)) as Schema),
         clock,
       ),
   }

@@ -3,15 +3,15 @@
 export const WIRE_HEADER_BYTES = 5
 
 export type WireFrame =
-  | { readonly kind: 'framed'; readonly schemaId: number; readonly body: Buffer }
-  | { readonly kind: 'bad'; readonly detail: string }
+  /** The body follows the header. */
+  { readonly kind: 'framed'; readonly schemaId: number } | { readonly kind: 'bad'; readonly detail: string }
 
 export function readFrame(bytes: Buffer): WireFrame {
   if (bytes.length < WIRE_HEADER_BYTES) {
     return { kind: 'bad', detail: `only ${bytes.length} bytes, the wire header alone is ${WIRE_HEADER_BYTES}` }
   }
   if (bytes[0] !== 0) return { kind: 'bad', detail: `first byte is ${bytes[0]}, Confluent's wire format begins with 0` }
-  return { kind: 'framed', schemaId: bytes.readInt32BE(1), body: bytes.subarray(WIRE_HEADER_BYTES) }
+  return { kind: 'framed', schemaId: bytes.readInt32BE(1) }
 }
 
 export function writeHeader(target: Buffer, schemaId: number): void {

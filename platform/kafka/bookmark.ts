@@ -1,3 +1,5 @@
+import type { Crash } from '../crash.ts'
+import { withSteps } from '../crash.ts'
 import type { KafkaClient } from './kafkajs.ts'
 import { openCluster } from './reader.ts'
 
@@ -19,7 +21,7 @@ export interface Bookmark {
 const NO_GENERATION = -1
 const NO_MEMBER = ''
 
-export async function openBookmark(kafka: KafkaClient, groupId: string): Promise<Bookmark> {
+export async function openBookmark(kafka: KafkaClient, groupId: string, crash: Crash | null = null): Promise<Bookmark> {
   const cluster = openCluster(kafka)
   await cluster.connect()
   return {
@@ -38,12 +40,13 @@ export async function openBookmark(kafka: KafkaClient, groupId: string): Promise
     },
     async write(topic, partition, offset, metadata) {
       const coordinator = await cluster.findGroupCoordinator({ groupId })
-      await coordinator.offsetCommit({
+      const commit = {
         groupId,
         groupGenerationId: NO_GENERATION,
         memberId: NO_MEMBER,
         topics: [{ topic, partitions: [{ partition, offset: String(offset), metadata }] }],
-      })
+      }
+      await withSteps(crash, 'replay-noted', () => coordinator.offsetCommit(commit))
     },
     close: () => cluster.disconnect(),
   }

@@ -1,4 +1,7 @@
+import { connect as connectPlain, isIP } from 'node:net'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import type { Log } from '../log.ts'
+import type { TlsTexts } from '../tls-files.ts'
 import type { KafkaClient, SASLOptions } from './kafkajs.ts'
 import { Kafka, logLevel } from './kafkajs.ts'
 
@@ -6,19 +9,24 @@ export interface KafkaAccess {
   /** host:port */
   readonly brokers: readonly string[]
   readonly clientId: string
-  /** PEM texts; null speaks in clear. */
-  readonly tls: {
-    readonly ca?: string
-    readonly cert?: string
-    readonly key?: string
-    readonly servername?: string
-  } | null
-  readonly sasl: SASLOptions | null
+  /** Asked for each connection, so that replaced certificates are used; null speaks in clear. */
+  readonly tls: (() => TlsTexts & { readonly servername?: string }) | null
+  readonly sasl: KafkaSignIn | null
 }
+
+/** Secrets are asked for at each sign-in, so that replaced ones are used. */
+export type KafkaSignIn =
+  | {
+      readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+      readonly username: string
+      readonly password: () => string
+    }
+  | { readonly mechanism: 'oauthbearer'; readonly token: () => string }
 
 const CONNECT_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const METADATA_AGE_MS = 60_000
+const KEEP_ALIVE_MS = 60_000
 const ERROR_LEVEL: number = logLevel.ERROR
 
 /** Each role takes a client of its own: KafkaJS shares offset caches between consumers and producers of one. */
@@ -29,11 +37,41 @@ export function kafkaClient(access: KafkaAccess, log: Log): KafkaClient {
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     enforceRequestTimeout: true,
-    ssl: access.tls === null ? false : { ...access.tls, rejectUnauthorized: true },
-    ...(access.sasl === null ? {} : { sasl: access.sasl }),
+    ssl: access.tls !== null,
+    socketFactory: ({ host, port, onConnect }) => {
+      const socket =
+        access.tls === null
+          ? connectPlain({ host, port }, onConnect)
+          : connectTls(tlsTo(host, port, access.tls()), onConnect)
+      return socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    },
+    ...(access.sasl === null ? {} : { sasl: saslOptions(access.sasl) }),
     logLevel: logLevel.INFO,
     logCreator: () => entry => forwardLog(log, entry.level, entry.namespace, entry.log),
   })
+}
+
+function tlsTo(host: string, port: number, texts: TlsTexts & { readonly servername?: string }): ConnectionOptions {
+  return { host, port, ...(isIP(host) ? {} : { servername: host }), ...texts, rejectUnauthorized: true }
+}
+
+/** An object of its own for each client: KafkaJS keeps what belongs to the sign-in in it. */
+function saslOptions(signIn: KafkaSignIn): SASLOptions {
+  switch (signIn.mechanism) {
+    case 'oauthbearer':
+      return { mechanism: signIn.mechanism, oauthBearerProvider: async () => ({ value: signIn.token() }) }
+    case 'plain':
+    case 'scram-sha-256':
+    case 'scram-sha-512':
+      return {
+        mechanism: signIn.mechanism,
+        username: signIn.username,
+        // a getter: the client reads it at each sign-in
+        get password() {
+          return signIn.password()
+        },
+      }
+  }
 }
 
 /** Metadata age for producers, consumers and admins alike. */

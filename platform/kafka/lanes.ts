@@ -7,11 +7,16 @@
  *   rejoin, still ours and nobody else's in between ─▶ goes on where it was;  else ─▶ aborted, opened anew
  *   the log is not what was read of it any more, or a restore stands still ─▶ aborted, opened anew
  */
+
 import type { Clock } from '../clock.ts'
+import type { Crash } from '../crash.ts'
+import { withSteps } from '../crash.ts'
 import type { Log } from '../log.ts'
 import { backoffMs } from '../retry.ts'
+import type { TraceContext } from '../trace.ts'
 import { laneAssigner } from './assigner.ts'
 import { METADATA_MAX_AGE_MS } from './client.ts'
+import { inWordsIfDenied } from './denied.ts'
 import type { Admin, EachBatchPayload, GroupInternals, KafkaClient } from './kafkajs.ts'
 import { registerBeforeGivingUp, UNPACKED_BYTES_MAX } from './kafkajs.ts'
 import { committedOffsets } from './offsets.ts'
@@ -57,6 +62,11 @@ export interface LaneGroupOptions {
   readonly clock: Clock
   readonly log: Log
   readonly sessionTimeoutMs: number
+  /** What the headers of a stream record say of the span that brought it; absent: headers are not looked at. */
+  readonly readTrace?: ((headers: Readonly<Record<string, unknown>> | undefined) => TraceContext | null) | undefined
+  readonly crash?: Crash | null
+  /** Time that `stop` has. */
+  readonly shutdownMs: number
   /** Bytes of stream records that wait in memory, over all lanes. */
   readonly queueBytesMax: number
   readonly observe: LaneObserver
@@ -78,7 +88,11 @@ export interface LaneGroup {
   /** Joined, and every owned lane restored. */
   readonly ready: boolean
   readonly owned: number
+  /** Of these, not live yet. */
+  readonly restoring: number
   readonly queuedRecords: number
+  /** Stream records of each owned lane that are not settled, as far as the client knows the log's end. */
+  lag(): readonly { readonly lane: number; readonly records: number }[]
   /** The fetch loop or the heartbeat moved lately. */
   alive(): boolean
   /** Finishes what is in flight, commits, leaves the group. */
@@ -98,12 +112,15 @@ interface Held {
   restoredRecords: number
   app: Lane
   committed: number
+  /** The offset after the last record of the stream that is known to be there. */
+  streamEnd: number
   full: boolean
 }
 
 const HEARTBEAT_MS = 1_000
 const FETCH_WAIT_MS = 300 // K18: a stop waits for the running fetch
 const COMMIT_EVERY_MS = 1_000
+const ENDS_EVERY_MS = 15_000
 const REBALANCE_TIMEOUT_MS = 60_000
 const FETCH_BYTES_MAX = 16 * 1024 * 1024
 const LANE_FETCH_BYTES_MAX = 1024 * 1024 // as it is on the wire; unpacked it is bounded in kafkajs.ts (K20)
@@ -114,8 +131,8 @@ const RESTORE_STALL_MS = 30_000
 const ADMIN_BACKOFF = { firstMs: 200, maxMs: 5_000 }
 /** Of the session timeout: how long a rejoin may wait for effects in flight. */
 const QUIESCE_SHARE = 0.5
-/** A worker that is told to stop must be gone within ten seconds. */
-const STOP_PATIENCE_MS = 6_000
+/** Of the time to stop: what leaving the group takes after the work is done. */
+const LEAVING_MS = 3_000
 
 export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   const { kafka, groupId, stream, tables, clock, log, observe, sessionTimeoutMs } = options
@@ -177,7 +194,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   })
   consumer.on(CRASH, ({ payload }) => {
     joined = false
-    if (!payload.restart) options.onFatal(payload.error)
+    if (!payload.restart) end(payload.error)
   })
   // also where nothing of a batch was left to show: the position still moves, unless it was set elsewhere meanwhile
   consumer.on(END_BATCH_PROCESS, ({ payload: { batchSize, topic, partition, lastOffset } }) => {
@@ -204,14 +221,17 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   }
 
   function end(error: unknown): void {
-    options.onFatal(error instanceof Error ? error : new Error(String(error)))
+    const shown = inWordsIfDenied(error)
+    options.onFatal(shown instanceof Error ? shown : new Error(String(shown)))
   }
 
   /** The last moment at which what we hold is certainly ours. */
-  async function beforeGivingUp(member: GroupInternals): Promise<void> {
+  async function beforeGivingUp(member: GroupInternals, next: 'join' | 'leave'): Promise<void> {
     group = member
     await quiesceAll(sessionTimeoutMs * QUIESCE_SHARE)
     await commitNow()
+    // the answer to a LeaveGroup may be long in coming, or lost
+    if (next === 'leave') contactMs = Number.NEGATIVE_INFINITY
   }
 
   async function quiesceAll(limitMs: number): Promise<void> {
@@ -277,6 +297,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
       restoredRecords: 0,
       app: options.open(context),
       committed: -1,
+      streamEnd: -1,
       full: false,
     }
     lanes.set(lane, held)
@@ -334,6 +355,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
       }
       held.positions.set(stream, from)
       held.committed = from
+      held.streamEnd = high
     }
     held.phase = 'restoring'
     held.movedMs = uptimeMs()
@@ -355,11 +377,14 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     for (const message of messages) {
       const offset = Number(message.offset)
       if (offset < from) continue // a seek landed inside a batch
-      records.push({ offset, timestampMs: Number(message.timestamp), key: message.key, value: message.value })
+      const record = { offset, timestampMs: Number(message.timestamp), key: message.key, value: message.value }
+      const trace = topic === stream ? options.readTrace?.(message.headers) : undefined
+      records.push(trace ? { ...record, trace } : record)
     }
     const next = Number(batch.lastOffset()) + 1
     resolveOffset(batch.lastOffset())
     if (topic === stream) {
+      held.streamEnd = Number(batch.highWatermark)
       held.queue.push(records)
       held.positions.set(topic, next)
       if (held.queue.bytes > laneQueueBytes() && !held.full) {
@@ -445,10 +470,28 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   }
 
   async function commitRegularly(): Promise<void> {
-    while (!stopping) {
+    for (let endsDueMs = 0; !stopping; ) {
       await clock.sleep(COMMIT_EVERY_MS)
       await commitNow()
       orEnd(reopenStalled)
+      if (uptimeMs() < endsDueMs) continue
+      endsDueMs = uptimeMs() + ENDS_EVERY_MS
+      void askEnds()
+    }
+  }
+
+  /** A full lane is not fetched, so nothing else would say how far behind it falls. */
+  async function askEnds(): Promise<void> {
+    if (stream === null || ![...lanes.values()].some(held => held.full)) return
+    try {
+      for (const { partition, high } of await admin.fetchTopicOffsets(stream)) {
+        const held = lanes.get(partition)
+        if (held) held.streamEnd = Math.max(held.streamEnd, Number(high))
+      }
+    } catch (error) {
+      log.debug('the ends of full lanes are not known, trying again', {
+        reason: error instanceof Error ? error.message : '',
+      })
     }
   }
 
@@ -462,7 +505,8 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
 
   /** Offsets are a convenience: what is settled and not committed is recognised by the ledger. So a failure only waits. */
   async function commitNow(): Promise<void> {
-    if (group === null || stream === null) return
+    const member = group
+    if (member === null || stream === null) return
     const due = [...lanes.values()].flatMap(held => {
       const offset = held.phase === 'live' ? held.app.committable() : null
       return offset !== null && offset > held.committed ? [{ held, offset }] : []
@@ -470,7 +514,8 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     if (due.length === 0) return
     try {
       const partitions = due.map(({ held, offset }) => ({ partition: held.lane, offset: String(offset) }))
-      await group.commitOffsets({ topics: [{ topic: stream, partitions }] })
+      const topics = [{ topic: stream, partitions }]
+      await withSteps(options.crash, 'offsets', () => member.commitOffsets({ topics }))
       for (const { held, offset } of due) held.committed = offset
     } catch (error) {
       log.debug('offsets were not committed, trying again', { reason: error instanceof Error ? error.message : '' })
@@ -484,6 +529,13 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     get owned() {
       return lanes.size
     },
+    get restoring() {
+      return [...lanes.values()].filter(held => held.phase !== 'live').length
+    },
+    lag: () =>
+      [...lanes.values()].flatMap(({ lane, streamEnd, committed, app }) =>
+        streamEnd < 0 ? [] : [{ lane, records: Math.max(0, streamEnd - Math.max(committed, app.committable() ?? 0)) }],
+      ),
     get queuedRecords() {
       return [...lanes.values()].reduce((sum, held) => sum + held.queue.count, 0)
     },
@@ -491,7 +543,8 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     async stop() {
       if (stopping) return
       stopping = true
-      await quiesceAll(Math.min(sessionTimeoutMs * QUIESCE_SHARE, STOP_PATIENCE_MS))
+      // the client still runs, so the session does not end meanwhile
+      await quiesceAll(options.shutdownMs - LEAVING_MS)
       await commitNow()
       for (const held of lanes.values()) held.abort.abort(new Error('the worker is stopping'))
       await consumer.disconnect()
@@ -512,6 +565,8 @@ async function askOffsets(
   topics: readonly string[],
   stream: string | null,
 ): Promise<Offsets> {
+  // first, for the log only grows: asked later, an offset that was committed meanwhile looks as if it lay behind the end
+  const committed = stream === null ? new Map<number, number>() : await committedOffsets(admin, groupId, stream)
   const byTopic = new Map<string, Map<number, { low: number; high: number }>>()
   await Promise.all(
     topics.map(async topic => {
@@ -522,10 +577,6 @@ async function askOffsets(
       )
     }),
   )
-  const committed = new Map<number, number>()
-  if (stream !== null) {
-    for (const [lane, offset] of await committedOffsets(admin, groupId, stream)) committed.set(lane, offset)
-  }
   return {
     of(topic, lane) {
       const found = byTopic.get(topic)?.get(lane)

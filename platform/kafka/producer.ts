@@ -1,3 +1,6 @@
+import type { Crash } from '../crash.ts'
+import { withSteps } from '../crash.ts'
+import type { Effect } from '../effects.ts'
 import { TransientError } from '../retry.ts'
 import { METADATA_MAX_AGE_MS } from './client.ts'
 import type { KafkaClient } from './kafkajs.ts'
@@ -11,6 +14,11 @@ export interface OutRecord {
 }
 
 export interface Publisher {
+  /** As an Appender does; `effect` names the place in the code. */
+  append(topic: string, partition: number, records: readonly OutRecord[], effect: Effect): Promise<number>
+}
+
+export interface Appender {
   /**
    * Appends records, in order, to one partition. Resolves with the offset of the first once every in-sync replica has
    * them. Rejects with a TransientError; the records may then be there all the same, so whoever repeats may duplicate.
@@ -27,7 +35,7 @@ export async function openPublisher(
   kafka: KafkaClient,
   observe: (topic: string, durationMs: number, ok: boolean) => void = () => {},
   uptimeMs: () => number = () => performance.now(),
-): Promise<Publisher & { close(): Promise<void> }> {
+): Promise<Appender & { close(): Promise<void> }> {
   const producer = kafka.producer({
     allowAutoTopicCreation: false,
     metadataMaxAge: METADATA_MAX_AGE_MS,
@@ -69,6 +77,15 @@ export async function openPublisher(
       }
     },
     close: () => producer.disconnect(),
+  }
+}
+
+/** The appender itself, unless the process is to die at one of its appends. */
+export function publisherOf(appender: Appender, crash: Crash | null): Publisher {
+  if (crash === null) return appender
+  return {
+    append: (topic, partition, records, effect) =>
+      withSteps(crash, effect, () => appender.append(topic, partition, records)),
   }
 }
 

@@ -1,9 +1,13 @@
+import type { TraceContext } from '../trace.ts'
+
 /** A lane's records between the fetch and the work: bounded by whoever pushes, in order, taken in windows. */
 export interface LogRecord {
   readonly offset: number
   readonly timestampMs: number
   readonly key: Buffer | null
   readonly value: Buffer | null
+  /** The span that brought it, where its headers name one and somebody asked for it. */
+  readonly trace?: TraceContext
 }
 
 export interface LaneQueue {

@@ -1,5 +1,8 @@
 import type { Clock, Random } from '../clock.ts'
+import type { Crash } from '../crash.ts'
+import { withSteps } from '../crash.ts'
 import { backoffMs } from '../retry.ts'
+import { AccessDenied, deniedType } from './denied.ts'
 import type { Admin } from './kafkajs.ts'
 
 /** A topic as it should be. */
@@ -23,9 +26,28 @@ const MISSING = 'does not exist'
 /** A worker on a wrong policy loses state or history; the other settings only cost. */
 const FATAL_CONFIG: ReadonlySet<string> = new Set(['cleanup.policy'])
 
+/**
+ * Those of the wanted topics that are there. Brokers keep quiet about what a user may not see, so a topic that is not
+ * listed is asked for by name; rejects with AccessDenied when it is hidden.
+ */
+export async function existingTopics(admin: Admin, wanted: readonly string[]): Promise<ReadonlySet<string>> {
+  const listed = new Set(await admin.listTopics())
+  const [unlisted] = wanted.filter(topic => !listed.has(topic))
+  if (unlisted !== undefined) {
+    const resources = [{ type: CONFIG_TYPE_TOPIC, name: unlisted }]
+    await admin.describeConfigs({ resources, includeSynonyms: false }).catch((error: unknown) => {
+      if (deniedType(error) !== null) throw new AccessDenied(`to see topic ${unlisted}`, { cause: error })
+    })
+  }
+  return listed
+}
+
 /** Compares the cluster with the table. Never writes. */
 export async function diffTopics(admin: Admin, wanted: readonly WantedTopic[]): Promise<readonly TopicDifference[]> {
-  const existing = new Set(await admin.listTopics())
+  const existing = await existingTopics(
+    admin,
+    wanted.map(({ topic }) => topic),
+  )
   const present = wanted.filter(({ topic }) => existing.has(topic))
   const differences: TopicDifference[] = wanted
     .filter(({ topic }) => !existing.has(topic))
@@ -68,28 +90,27 @@ const NOT_YET_KNOWN: ReadonlySet<string> = new Set([
   'LEADER_NOT_AVAILABLE',
   'NOT_LEADER_FOR_PARTITION',
 ])
-const SETTLING_ATTEMPTS = 20
+const SETTLING_ATTEMPTS = 60
 const SETTLING = { firstMs: 100, maxMs: 1_000 }
 
 /** Creates what is missing and sets what differs; returns what it could not mend. Idempotent. */
 export async function applyTopics(
   admin: Admin,
   wanted: readonly WantedTopic[],
-  deps: { readonly clock: Clock; readonly random: Random },
+  deps: { readonly clock: Clock; readonly random: Random; readonly crash?: Crash | null },
 ): Promise<{ readonly changed: readonly TopicDifference[]; readonly left: readonly TopicDifference[] }> {
   const before = await diffTopics(admin, wanted)
   const missing = new Set(before.filter(({ what }) => what === MISSING).map(({ topic }) => topic))
   const create = wanted.filter(({ topic }) => missing.has(topic))
   if (create.length > 0) {
-    await admin.createTopics({
-      waitForLeaders: false, // the client's own waiting gives up too early; see diffSettled
-      topics: create.map(({ topic, partitions, config }) => ({
-        topic,
-        numPartitions: partitions,
-        replicationFactor: -1, // the broker's default
-        configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
-      })),
-    })
+    const topics = create.map(({ topic, partitions, config }) => ({
+      topic,
+      numPartitions: partitions,
+      replicationFactor: -1, // the broker's default
+      configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+    }))
+    // the client's own waiting gives up too early; see diffSettled
+    await withSteps(deps.crash, 'topics-made', () => admin.createTopics({ waitForLeaders: false, topics }))
   }
   const changed = new Set(before.filter(diff => diff.mendable && !missing.has(diff.topic)).map(({ topic }) => topic))
   if (changed.size > 0) {
@@ -106,7 +127,7 @@ export async function applyTopics(
           })),
         })),
     )
-    await admin.alterConfigs({ validateOnly: false, resources })
+    await withSteps(deps.crash, 'topics-changed', () => admin.alterConfigs({ validateOnly: false, resources }))
   }
   const left = await diffSettled(admin, wanted, { made: missing, changed }, deps)
   return { changed: before.filter(diff => !left.some(rest => sameDifference(rest, diff))), left }

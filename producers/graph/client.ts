@@ -5,14 +5,14 @@
 import { Agent, type Dispatcher } from 'undici'
 
 import type { Clock, Random } from '../../platform/clock.ts'
-import { endpoints, type TenantAccess } from './clouds.ts'
+import { endpoints, type TenantAccess, unknownPart } from './clouds.ts'
 import { credentialVersion } from './credentials.ts'
 import { createGet, createPostForm } from './exchange.ts'
 import { type Ask, answerFrom, headersFor, type PageAnswer, targetOf } from './pages.ts'
-import { type Trouble, unavailable } from './problems.ts'
+import { problem, type Trouble, unavailable } from './problems.ts'
 import { httpDateMs } from './retry-after.ts'
 import { SLICE_LIMITS, type SliceLimits } from './slice.ts'
-import type { Grant } from './token-request.ts'
+import type { Grant, TokenDeps } from './token-request.ts'
 import { createTokens } from './tokens.ts'
 
 export type { PageAnswer } from './pages.ts'
@@ -59,12 +59,19 @@ export interface GraphDeps {
   readonly secretsDir: string
   readonly clock: Clock
   readonly random: Random
+  /** Told of each token request that failed. */
+  readonly tokenFailed?: TokenDeps['failed']
   /** Given: used and left open (a proxy, a mock). Absent: an own pool, closed on dispose. */
   readonly dispatcher?: Dispatcher
   readonly limits?: Partial<GraphLimits>
 }
 
 const SECOND_TRY_GAP_MS = 30_000
+/**
+ * A Date of Graph that runs further ahead of Entra's is not believed: a watermark that followed it would skip whatever
+ * comes until then. What a smaller error skips, a sweep finds.
+ */
+const MAX_AHEAD_MS = 24 * 3_600_000
 
 /** What is remembered of a tenant between pages. */
 interface TenantState {
@@ -80,7 +87,7 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
   const network = { clock: deps.clock, dispatcher }
   const get = createGet(network, { deadlineMs: limits.pageDeadlineMs, maxBytes: limits.slice.maxPageBytes })
   const post = createPostForm(network, { deadlineMs: limits.tokenDeadlineMs, maxBytes: limits.maxTokenBytes })
-  const tokens = createTokens({ ...deps, post })
+  const tokens = createTokens({ ...deps, post, failed: failure => deps.tokenFailed?.(failure) })
   const states = new Map<string, TenantState>()
 
   function stateOf(tenantId: string): TenantState {
@@ -112,8 +119,14 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
       if (token.kind !== 'token') return token
       const exchange = await get(url, headersFor(token, deps.random), signal)
       if (exchange.kind === 'failed') return unavailable(`Graph did not answer (${exchange.code})`)
-      const dateMs = httpDateMs(exchange.headers['date'])
+      let dateMs = httpDateMs(exchange.headers['date'])
       if (dateMs !== null) state.skewMs = dateMs - exchange.receivedAtMs
+      if (state.skewMs !== null && token.skewMs !== null && state.skewMs - token.skewMs > MAX_AHEAD_MS) {
+        // nobody's time, or our clock was set back since the token came: Entra is asked again
+        state.skewMs = null
+        dateMs = null
+        tokens.drop(access.tenantId, token.value)
+      }
       // a token keeps the permissions it was issued with: whoever grants consent now must not wait an hour for it
       if (exchange.status === 401 || exchange.status === 403) tokens.drop(access.tenantId, token.value)
       if (exchange.status === 401 && maySendAgain(state)) continue
@@ -125,6 +138,8 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
 
   return {
     async now(access, signal) {
+      const misfit = misfitOf(access)
+      if (misfit !== null) return misfit
       const token = await tokens.get(access, signal)
       if (token.kind !== 'token') return token
       const skewMs = stateOf(access.tenantId).skewMs ?? token.skewMs
@@ -133,6 +148,8 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
     },
     async page(access, ask, signal) {
       signal.throwIfAborted()
+      const misfit = misfitOf(access)
+      if (misfit !== null) return misfit
       const target = targetOf(access, ask, endpoints(access.cloud, deps.sandboxUrl ?? undefined))
       return target instanceof URL ? await fetchPage(access, target, ask.kind === 'next', signal) : target
     },
@@ -147,6 +164,13 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
       await close()
     },
   }
+}
+
+function misfitOf(access: TenantAccess): Trouble | null {
+  const part = unknownPart(access)
+  if (part === null) return null
+  const words = `This version knows no such ${part} as the record of {tenant} names: apply the tenants file again, or upgrade the poller.`
+  return problem(access, 'tenant-record', words)
 }
 
 function openNetwork(given: Dispatcher | undefined, limits: GraphLimits) {

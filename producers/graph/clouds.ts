@@ -33,6 +33,20 @@ const CLOUDS: Record<Cloud, CloudHosts> = {
   },
 }
 
+/** A tenant record comes over Kafka: what in it this version does not know, before any of it gets into an address. */
+export function unknownPart({ cloud, source, credential }: TenantAccess): 'cloud' | 'source' | 'credential' | null {
+  if (!Object.hasOwn(CLOUDS, cloud)) return 'cloud'
+  if (!SOURCES.has(source)) return 'source'
+  return CREDENTIALS.has(credential.kind) ? null : 'credential'
+}
+
+const SOURCES: ReadonlySet<string> = new Set<AlertSource>(['alerts_v2', 'alerts'])
+const CREDENTIALS: ReadonlySet<string> = new Set<TenantAccess['credential']['kind']>([
+  'secretFile',
+  'certificateFile',
+  'federatedTokenFile',
+])
+
 /** Everything a request to one cloud may address. In the sandbox the bases are the simulator, the rest stays real. */
 export interface Endpoints {
   /** Without a slash at the end. */

@@ -65,6 +65,18 @@ const AADSTS_TRANSIENT = new Set([90006, 90012, 90024, 90033, 90090, 50033])
 // 50196: Entra sees the same request too often, whatever the reason
 const AADSTS_THROTTLED = new Set([90055, 50196])
 
+/** Numbers that are known here, for whatever counts failures by them. */
+export const AADSTS_KNOWN: ReadonlySet<number> = new Set([...AADSTS.keys(), ...AADSTS_TRANSIENT, ...AADSTS_THROTTLED])
+
+/** How a token request failed, as a closed set. */
+export type TokenFailure = `AADSTS${number}` | 'network' | 'other'
+
+/** Of an answer that is no token. */
+export function tokenFailure(body: unknown): TokenFailure {
+  const known = aadstsCodes(membersOf(body)).find(code => AADSTS_KNOWN.has(code))
+  return known === undefined ? 'other' : `AADSTS${known}`
+}
+
 /** OAuth `error` → words, for numbers that are not in the table: Microsoft says that the numbers may change. */
 const OAUTH: ReadonlyMap<string, string> = new Map([
   [

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { type Dispatcher, request } from 'undici'
 
+import { gatherBody } from '../../platform/body-bytes.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { HeaderValue } from './retry-after.ts'
 
@@ -107,15 +108,10 @@ async function readBody(answer: Answer, limitBytes: number): Promise<Buffer | 't
   }
   // a refusal's body is read only so that the connection can be used again, and for what Entra says
   const maxBytes = statusCode < 300 ? limitBytes : Math.min(limitBytes, MAX_ERROR_BYTES)
-  const chunks: Buffer[] = []
-  let size = 0
+  const gathered = gatherBody(maxBytes)
   const collect = async (source: AsyncIterable<Buffer>) => {
-    for await (const chunk of source) {
-      size += chunk.length
-      // leaving the pipeline by a throw destroys the gunzip and the socket, so a bomb stops here
-      if (size > maxBytes) throw new TooLarge()
-      chunks.push(chunk)
-    }
+    // leaving the pipeline by a throw destroys the gunzip and the socket, so a bomb stops here
+    for await (const chunk of source) if (!gathered.add(chunk)) throw new TooLarge()
   }
   try {
     if (isGzip) await pipeline(body, createGunzip({ chunkSize: GUNZIP_CHUNK_BYTES }), collect)
@@ -126,7 +122,7 @@ async function readBody(answer: Answer, limitBytes: number): Promise<Buffer | 't
     if (codeOf(error).startsWith('Z_') || statusCode >= 300) return 'undecodable'
     throw error
   }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size)
+  return gathered.whole()
 }
 
 const GUNZIP_CHUNK_BYTES = 256 * 1024

@@ -45,7 +45,7 @@ export function problem(access: TenantAccess, code: string, words: string, ids: 
     tenant: printable(access.tenantId),
     app: printable(access.clientId),
     file: printable(access.credential.file),
-    cloud: access.cloud,
+    cloud: printable(access.cloud),
   }
   const said = words.replace(/\{(tenant|app|file|cloud)\}/g, (_, name: string) => values[name] ?? '')
   return { kind: 'needs-attention', problem: { code, words: said, ...ids } }

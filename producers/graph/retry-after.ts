@@ -11,11 +11,15 @@ export function firstOf(value: HeaderValue): string | undefined {
   return typeof value === 'string' ? value : value?.[0]
 }
 
-/** An HTTP date (the one form that RFC 9110 lets a sender use) → epoch ms, or null. */
+/** No clock of ours shows another century, and windows around such an instant could not be written. */
+const FIRST_DATE_MS = Date.UTC(1970, 0, 1)
+const LAST_DATE_MS = Date.UTC(2200, 0, 1)
+
+/** An HTTP date (the one form that RFC 9110 lets a sender use) from 1970 to 2199 → epoch ms, or null. */
 export function httpDateMs(value: HeaderValue): number | null {
   const text = firstOf(value)?.trim() ?? ''
   const epochMs = IMF_FIXDATE.test(text) ? Date.parse(text) : Number.NaN
-  return Number.isNaN(epochMs) ? null : epochMs
+  return epochMs >= FIRST_DATE_MS && epochMs < LAST_DATE_MS ? epochMs : null
 }
 
 /**

@@ -8,7 +8,7 @@ import { ConfidentialClientApplication, type INetworkModule } from '@azure/msal-
 import type { Clock } from '../../platform/clock.ts'
 import { endpoints, type TenantAccess, tokenUrl } from './clouds.ts'
 import { type Credential, readCredential } from './credentials.ts'
-import { entraTrouble } from './entra-errors.ts'
+import { entraTrouble, type TokenFailure, tokenFailure } from './entra-errors.ts'
 import type { Exchange, PostForm } from './exchange.ts'
 import { isGuid, problem, type Trouble, unavailable } from './problems.ts'
 import { httpDateMs, retryAfterMs } from './retry-after.ts'
@@ -34,6 +34,8 @@ export interface TokenDeps {
   readonly secretsDir: string
   readonly sandboxUrl: URL | null
   readonly post: PostForm
+  /** Told of each request that brought no token. */
+  readonly failed?: (failure: TokenFailure) => void
 }
 
 export type Acquired = { readonly kind: 'acquired'; readonly token: Token; readonly lifeMs: number } | Trouble
@@ -79,7 +81,13 @@ export async function acquireToken(deps: TokenDeps, access: TenantAccess, closin
     // msal's errors lose what the endpoint said; the network module kept it
   }
   if (closing.aborted) return unavailable('the Graph client was closed')
-  return verdict(access, credential, network.heard(), value, deps.clock)
+  const heard = network.heard()
+  const acquired = verdict(access, credential, heard, value, deps.clock)
+  // without an answer nothing was asked: the credential could not be used
+  if (acquired.kind !== 'acquired' && heard !== null) {
+    deps.failed?.(heard.exchange.kind === 'failed' ? 'network' : tokenFailure(heard.body))
+  }
+  return acquired
 }
 
 function secretOf(credential: Credential) {
@@ -129,10 +137,15 @@ function createNetwork(
       const exchange = await deps.post(url, options.body ?? '', options.headers ?? {}, closing)
       heard = { exchange, body: exchange.kind === 'answer' ? parsed(exchange.body) : undefined }
       if (exchange.kind === 'failed') throw new Error('no answer')
-      return { status: exchange.status, headers: {}, body: { ...Object(heard.body) } }
+      return { status: exchange.status, headers: {}, body: { ...Object(isObject(heard.body) ? heard.body : null) } }
     },
   }
   return { module, heard: () => heard }
+}
+
+/** Spread, a text of a mebibyte would be an object of a million members. */
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function parsed(body: Buffer | string): unknown {
@@ -168,7 +181,8 @@ function verdict(
     return entraTrouble(access, { status, retryAfterMs: waitMs, body, secretLooksLikeId })
   }
   const lifeMs = Number((body as { expires_in?: unknown } | undefined)?.expires_in) * 1_000
-  if (value === undefined || value.length > MAX_TOKEN_CHARS || !/^[\x21-\x7e]+$/.test(value) || !(lifeMs > 0)) {
+  // msal hands on what stood there, also what is no text
+  if (typeof value !== 'string' || value.length > MAX_TOKEN_CHARS || !/^[\x21-\x7e]+$/.test(value) || !(lifeMs > 0)) {
     return unavailable(`Entra answered ${status} without a readable token`)
   }
   const claims = claimsOf(value)

@@ -1,6 +1,7 @@
+import { scrub } from '../../platform/log-scrub.ts'
 import type { HeaderValue } from './retry-after.ts'
 
-/** One provider that is missing from a partial answer. Texts are cut and hold printable ASCII only. */
+/** One provider that is missing from a partial answer. Texts are cut, scrubbed and hold printable ASCII only. */
 export interface ProviderWarning {
   readonly vendor: string
   readonly provider: string
@@ -56,6 +57,8 @@ function numberFrom(text: string | undefined): number | null {
 }
 
 function nameFrom(text: string | undefined): string {
-  const name = (text ?? '').replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_NAME_CHARS)
+  const name = scrub(text ?? '')
+    .replace(/[^\x20-\x7e]/g, '?')
+    .slice(0, MAX_NAME_CHARS)
   return name === '' ? UNKNOWN.vendor : name
 }

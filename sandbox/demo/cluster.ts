@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'undici'
+import { authorization } from '../../platform/avro/registry-admin.ts'
+import { kafkaAccess, registryAccess } from '../../platform/connection.ts'
 import { kafkaClient } from '../../platform/kafka/client.ts'
 import type { Admin } from '../../platform/kafka/kafkajs.ts'
 import { createLog } from '../../platform/log.ts'
 import { readSettings } from '../../platform/settings.ts'
 import type { Role, Settings } from '../../platform/settings-table.ts'
-import { kafkaAccess, registryAccess } from '../../platform/worker.ts'
 import { TOPICS } from '../../schemas/topics.ts'
 
 const timeoutMs = 15_000
+const quiet = createLog({ level: 'error', service: 'demo', destination: { write: () => {} } })
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -30,7 +32,10 @@ export async function tidyGiven(env: Environment): Promise<readonly string[]> {
     task.catch((error: unknown) => left.push(`${what}: ${error instanceof Error ? error.message : String(error)}`))
   const settings = settingsFrom(env)
   await attempt(`topics and groups ${settings.topicPrefix}*`, dropTopics(settings, attempt))
-  await attempt(`subjects ${settings.topicPrefix}*`, dropSubjects(registryAccess(settings), settings.topicPrefix))
+  await attempt(
+    `subjects ${settings.topicPrefix}*`,
+    dropSubjects(registryAccess(settings, quiet), settings.topicPrefix),
+  )
   return left
 }
 
@@ -59,8 +64,7 @@ function settingsFrom(env: Environment): Settings<Role> {
 }
 
 async function openAdmin(settings: Settings<Role>): Promise<{ readonly admin: Admin } & AsyncDisposable> {
-  const log = createLog({ level: 'error', service: 'demo', destination: { write: () => {} } })
-  const admin = kafkaClient(kafkaAccess(settings), log).admin({ retry: { retries: 2, initialRetryTime: 200 } })
+  const admin = kafkaClient(kafkaAccess(settings, quiet), quiet).admin({ retry: { retries: 2, initialRetryTime: 200 } })
   await admin.connect()
   return { admin, [Symbol.asyncDispose]: () => admin.disconnect() }
 }
@@ -68,14 +72,8 @@ async function openAdmin(settings: Settings<Role>): Promise<{ readonly admin: Ad
 /** First into the registry's bin, then for good. */
 async function dropSubjects(access: ReturnType<typeof registryAccess>, prefix: string): Promise<void> {
   const base = access.url.replace(/\/+$/, '')
-  const basic = Buffer.from(`${access.username ?? ''}:${access.password ?? ''}`).toString('base64')
-  const headers: Record<string, string> =
-    access.token !== undefined
-      ? { authorization: `Bearer ${access.token}` }
-      : access.username !== undefined
-        ? { authorization: `Basic ${basic}` }
-        : {}
-  const dispatcher = new Agent(access.caFile === undefined ? {} : { connect: { ca: readFileSync(access.caFile) } })
+  const headers = authorization(access)
+  const dispatcher = new Agent(access.ca === undefined ? {} : { connect: { ca: access.ca() } })
   try {
     for (const { name } of TOPICS) {
       const subject = `${base}/subjects/${encodeURIComponent(`${prefix}${name}-value`)}`

@@ -1,6 +1,6 @@
 import type { EngineLedger } from '../engine/ledger.ts'
 import type { GraphLedger } from '../graph/ledger.ts'
-import type { Worker } from './processes.ts'
+import type { Worker } from '../crew.ts'
 
 /** What the progress shows while the run goes on. Cheap and about right; the proof is made from the whole ledgers. */
 export interface Figures {
@@ -104,7 +104,7 @@ export function openScraper(workers: () => readonly Worker[]): () => Promise<Pic
   }
 }
 
-async function scrape(url: string): Promise<string | null> {
+export async function scrape(url: string): Promise<string | null> {
   try {
     const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(scrapeTimeoutMs) })
     return response.ok ? await response.text() : null
@@ -114,7 +114,7 @@ async function scrape(url: string): Promise<string | null> {
 }
 
 /** Sum of a metric over its labels in Prometheus' text form. */
-function sumOf(text: string, metric: string): number {
+export function sumOf(text: string, metric: string): number {
   let sum = 0
   for (const line of text.split('\n')) {
     if (!line.startsWith(metric)) continue

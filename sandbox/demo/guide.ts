@@ -1,5 +1,5 @@
 import type { Intended } from './plan.ts'
-import type { Worker } from './processes.ts'
+import type { Worker } from '../crew.ts'
 
 export interface Running {
   readonly settings: Readonly<Record<string, string>>

@@ -14,7 +14,7 @@ import { tidyGiven } from './cluster.ts'
 import { settingsScript } from './guide.ts'
 import type { DemoPlan, Intended, Site } from './plan.ts'
 import { childEnvironment, intendTroubles, MIX, PACE, settingsOf } from './plan.ts'
-import { socos } from './processes.ts'
+import { socos } from '../crew.ts'
 
 /** Everything but the workers: Kafka, registry, both simulators, topics, schemas, tenants. */
 export interface Stage {

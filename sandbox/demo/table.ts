@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { printable } from './processes.ts'
+import { printable } from '../crew.ts'
 import type { Latency, Proof } from './proof.ts'
 import { total } from './proof.ts'
 import { cells, count, seconds } from './screen.ts'

@@ -18,6 +18,12 @@ export function tokenProblem(auth: AuthSettings, headers: IncomingHttpHeaders): 
   return auth.tokens.some(token => same(token, sent)) ? undefined : 'unknown bearer token'
 }
 
+/** Which of the good tokens was sent; -1 for none. */
+export function senderOf(auth: AuthSettings, headers: IncomingHttpHeaders): number {
+  const sent = /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1]
+  return sent === undefined ? -1 : auth.tokens.indexOf(sent)
+}
+
 /** Why the signature over the uncompressed body is refused, or undefined when it is not. */
 export function signatureProblem(
   auth: AuthSettings,

@@ -20,6 +20,8 @@ interface EngineRequest {
   readonly encoding: string
   /** Kind of the fault that shaped the answer. */
   readonly fault: string | null
+  /** Place of the bearer token among those that are good, which tells senders apart; -1: none was looked at, or none is good. */
+  readonly sender: number
 }
 
 export interface EngineItem {

@@ -4,7 +4,7 @@ import { gunzip, type InputType, type ZlibOptions, zstdDecompress } from 'node:z
 import type { Random } from '../../platform/clock.ts'
 import { type Answer, BodyTooLarge, jsonAnswer, reachesClient, readBody } from '../graph/answer.ts'
 import { shuffle } from '../graph/chance.ts'
-import { type AuthSettings, signatureProblem, tokenProblem } from './auth.ts'
+import { type AuthSettings, senderOf, signatureProblem, tokenProblem } from './auth.ts'
 import { appliesTo, type EngineFault, type EngineFaults } from './faults.ts'
 import type { Memory, ReadItem } from './judge.ts'
 import type { EngineItem, EngineLedger } from './ledger.ts'
@@ -38,9 +38,12 @@ const zstdAsync = promisify<InputType, { maxOutputLength: number }, Buffer>(zstd
 export async function serveBatch(state: EngineState, request: IncomingMessage): Promise<ServedBatch> {
   const read = await readRequest(state, request)
   const { wire, encoding } = read
-  if (read.kind === 'refused') return close(state, { wire, encoding, bytes: 0, items: [] }, read.answer, null, [])
+  const sender = senderOf(state.auth, request.headers)
+  if (read.kind === 'refused') {
+    return close(state, { wire, encoding, sender, bytes: 0, items: [] }, read.answer, null, [])
+  }
   const { body } = read
-  const shape = { wire, encoding, bytes: body.length }
+  const shape = { wire, encoding, sender, bytes: body.length }
   const signature = signatureProblem(state.auth, request.headers, body, state.now())
   if (signature !== undefined) return close(state, { ...shape, items: [] }, refusal(401, signature), null, [])
   const scan = scanBatch(body)
@@ -61,6 +64,7 @@ interface Shape {
   readonly wire: number
   readonly encoding: string
   readonly bytes: number
+  readonly sender: number
 }
 
 function answerBatch(state: EngineState, shape: Shape, items: readonly ReadItem[]): ServedBatch {
@@ -152,6 +156,7 @@ function close(
     bytes: shape.bytes,
     encoding: shape.encoding,
     fault: fault?.kind ?? null,
+    sender: shape.sender,
   })
   state.ledger.counters.requests++
   state.ledger.counters.bytes += shape.bytes

@@ -7,6 +7,8 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
   readonly delivery: Delivery
+  /** Called when the last byte has gone out; never for an answer that was cut off, or whose reader had gone. */
+  readonly told?: () => void
 }
 
 /** How the answer reaches the client, if it does. */
@@ -41,6 +43,7 @@ export function reachesClient(answer: Answer): boolean {
 /** Sends it. Resolves when there is nothing more to do, also when the client has gone. */
 export async function deliver(answer: Answer, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { delivery } = answer
+  if (answer.told) response.once('finish', answer.told)
   switch (delivery.mode) {
     case 'hang':
       return

@@ -26,6 +26,8 @@ export interface LedgerRevision {
   readonly visibleAtMs: number
   /** When the next revision took its place. */
   visibleUntilMs: number | null
+  /** When a question that covers it was first answered well; it may stand on a later page of the answer. */
+  askedAtMs: number | null
   /** What the pipeline owes it: `park` has no usable id or time, `quarantine` names another tenant. */
   readonly fate: 'deliver' | 'park' | 'quarantine'
 }

@@ -37,6 +37,7 @@ const command = new Command('sim:graph')
   .addOption(
     new Option('--skew-ms <number>', 'clock of the simulator minus that of the host').argParser(Number).default(0),
   )
+  .option('--secret <text>', 'the one secret of all tenants; absent = each has its own')
   .option('--secrets-dir <directory>', 'write the secret file of each tenant there')
   .option('--tenants-file <file>', 'write the tenants file (.yaml or .json) there')
   .parse()
@@ -60,6 +61,7 @@ interface Flags {
   readonly limit: number
   readonly lagMs: number
   readonly skewMs: number
+  readonly secret?: string
   readonly secretsDir?: string
   readonly tenantsFile?: string
 }
@@ -78,7 +80,13 @@ const flags = command.opts<Flags>()
 const sim = await startGraphSim({
   port: flags.port,
   host: flags.host,
-  tenants: { count: flags.tenants, legacy: flags.legacy, unconsented: flags.unconsented, expired: flags.expired },
+  tenants: {
+    count: flags.tenants,
+    legacy: flags.legacy,
+    unconsented: flags.unconsented,
+    expired: flags.expired,
+    ...(flags.secret === undefined ? {} : { secret: flags.secret }),
+  },
   ratePerSecond: flags.rate,
   backlogPerTenant: flags.backlog,
   backlogDays: flags.backlogDays,

@@ -90,7 +90,7 @@ function decide(state: GraphState, request: IncomingMessage, here: Here, source:
   }
   const fault = state.faults.take([caller.tenantId], candidate => appliesAt(candidate, spot))
   if (fault === undefined) {
-    const answer = pageAnswer(here, query, page.rows, nextLink(state, here, query, page))
+    const answer = asked(state, query.matching, pageAnswer(here, query, page.rows, nextLink(state, here, query, page)))
     return { answer, rows: page.rows.length, fault: null }
   }
   if (fault.kind === 'unauthorized') state.desk.revoke(caller.token)
@@ -98,7 +98,16 @@ function decide(state: GraphState, request: IncomingMessage, here: Here, source:
   const shaped = shapePage(state, here, query, page, rows, fault)
   const good = pageAnswer(here, query, shaped.rows, shaped.next)
   const answer = spoilAnswer(state, request, good, fault)
-  return { answer, rows: answer.body === good.body ? shaped.rows.length : 0, fault: fault.kind }
+  if (answer.body !== good.body) return { answer, rows: 0, fault: fault.kind }
+  return { answer: asked(state, shaped.rows, answer), rows: shaped.rows.length, fault: fault.kind }
+}
+
+/** Rows count as asked for when whoever asked has the whole answer: one that hangs for a minute told nobody anything. */
+function asked(state: GraphState, rows: readonly Row[], answer: Answer): Answer {
+  const told = (): void => {
+    for (const { revision } of rows) revision.askedAtMs ??= state.now()
+  }
+  return { ...answer, told }
 }
 
 function refuse(state: GraphState, request: IncomingMessage, source: AlertSource, caller: Caller): Answer | undefined {

@@ -75,6 +75,7 @@ export function openStore(tenantId: string, source: AlertSource, ledger: GraphLe
         createdAtMs: times.createdAtMs,
         visibleAtMs,
         visibleUntilMs: null,
+        askedAtMs: null,
         fate: read.fate,
       }
       if (previous !== undefined) previous.revision.visibleUntilMs = visibleAtMs

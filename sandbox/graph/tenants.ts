@@ -39,6 +39,8 @@ export interface TenantPlan {
   readonly unconsented?: number
   /** So many after those have an expired secret. */
   readonly expired?: number
+  /** The one secret of all of them, where it must be known beforehand. */
+  readonly secret?: string
 }
 
 const NAMES = [
@@ -57,6 +59,7 @@ export function makeTenants(plan: TenantPlan): SimTenant[] {
   return Array.from({ length: plan.count }, (_, place) => {
     const legacy = place >= plan.count - (plan.legacy ?? 0)
     const tenant = makeTenant(subSeed(plan.seed, place), legacy ? 'alerts' : 'alerts_v2', place)
+    if (plan.secret !== undefined) tenant.secrets = [{ value: plan.secret, expiresAtMs: null }]
     if (place >= 1 && place <= unconsented) tenant.roles = []
     else if (place > unconsented && place <= unconsented + expired) {
       tenant.secrets = tenant.secrets.map(secret => ({ ...secret, expiresAtMs: 0 }))
@@ -150,11 +153,12 @@ export async function writeTenantFiles(
   }
 }
 
-function secretFileOf(tenant: SimTenant): string {
+export function secretFileOf(tenant: SimTenant): string {
   return `${tenant.tenantId}.secret`
 }
 
-function describeTenant(tenant: SimTenant): Record<string, unknown> {
+/** Its entry in the tenants file of the product. */
+export function describeTenant(tenant: SimTenant): Record<string, unknown> {
   const expiresAtMs = tenant.secrets[0]?.expiresAtMs ?? null
   return {
     tenantId: tenant.tenantId,

@@ -1,8 +1,10 @@
 import type { ChildProcess } from 'node:child_process'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 
 /** A server process in a folder: its log is `<name>.log`, its pid `<name>.pid` (bury.sh reads that). */
 export interface Daemon {
@@ -14,6 +16,11 @@ export interface Daemon {
   finish(signal: AbortSignal): Promise<void>
   pause(): void
   resume(): void
+  /**
+   * No file of it can grow any more, as on a full disk. Resolves when it gave up; rejects when it goes on all the same,
+   * and where there is no prlimit (util-linux).
+   */
+  fillDisk(timeoutMs: number): Promise<void>
   /** Why it is not running, with the end of its log; undefined while it runs. */
   dead(): Promise<string | undefined>
 }
@@ -80,6 +87,15 @@ export function createDaemon(spec: DaemonSpec): Daemon {
     finish,
     pause: () => void child?.kill('SIGSTOP'),
     resume: () => void child?.kill('SIGCONT'),
+    async fillDisk(timeoutMs) {
+      await launching
+      await promisify(execFile)('prlimit', [`--pid=${child?.pid}`, '--fsize=0:'])
+      const late = new AbortController()
+      const deadline = delay(timeoutMs, undefined, { signal: late.signal }).catch(() => undefined)
+      await Promise.race([gone, deadline])
+      late.abort()
+      if (ended === undefined) throw new Error(`${spec.name} goes on although its disk is full`)
+    },
     dead: async () => (ended === undefined ? undefined : `${ended}\n${await tail(logFile)}`),
   }
 }

@@ -4,8 +4,15 @@ import { useEngine } from './engine.ts'
 import { freePorts } from './ports.ts'
 import { brokerProblem, registryProblem, untilReady } from './probe.ts'
 import type { Properties } from './settings.ts'
-import { clusterProperties, newClusterId, nodeProperties, toEnvironment, toPropertiesFile } from './settings.ts'
-import type { Attempt, BrokerNode, RungRequest, Stack } from './stack.ts'
+import {
+  clusterProperties,
+  extraProperties,
+  newClusterId,
+  nodeProperties,
+  toEnvironment,
+  toPropertiesFile,
+} from './settings.ts'
+import type { Attempt, BrokerNode, Extra, RungRequest, Stack } from './stack.ts'
 import { onceOnly, together } from './together.ts'
 import versions from './versions.json' with { type: 'json' }
 
@@ -49,22 +56,31 @@ export async function startOnDocker(request: RungRequest): Promise<Attempt> {
 
 async function startContainers(
   site: Site,
-  { brokers: count, signal }: RungRequest,
-): Promise<Pick<Stack, 'brokers' | 'nodes' | 'registryUrl'>> {
+  { brokers: count, extra, signal }: RungRequest,
+): Promise<Pick<Stack, 'brokers' | 'nodes' | 'registryUrl' | 'doors' | 'tool'>> {
   const ids = Array.from({ length: count }, (_, i) => i + 1)
-  const [registryPort = 0, ...ports] = await freePorts(1 + count)
+  const doorNames = Object.keys(extra.listeners)
+  const [registryPort = 0, ...all] = await freePorts(1 + count * (1 + doorNames.length))
+  const ports = all.slice(0, count)
+  const doorPorts = Object.fromEntries(
+    doorNames.map((name, door) => [name, all.slice(count * (door + 1), count * (door + 2))]),
+  )
   const registryUrl = `http://127.0.0.1:${registryPort}/apis/ccompat/v7`
   const alone = count === 1
   if (!alone) await site.engine.createNetwork(site.stackId)
-  const properties = brokerProperties(ids, ports)
+  const properties = brokerProperties(ids, ports, extra, doorPorts)
   const clusterId = newClusterId()
   const nodes: BrokerNode[] = []
+  let firstContainer = ''
   await together(signal, [
     ...ids.map((id, i) => async (signal: AbortSignal) => {
       const port = ports[i] ?? 0
       const network = alone ? {} : { network: site.stackId, alias: `kafka-${id}` }
-      const spec = { ...brokerSpec(site, properties[i] ?? {}, clusterId), ...network, port }
+      const doors = doorNames.map((name, door) => [firstDoorPort + door, doorPorts[name]?.[i] ?? 0])
+      const opened = { 9092: port, ...(Object.fromEntries(doors) as Record<number, number>) }
+      const spec = { ...brokerSpec(site, properties[i] ?? {}, clusterId, extra), ...network, ports: opened }
       const containerId = await site.engine.run(spec, signal)
+      if (i === 0) firstContainer = containerId
       const node = brokerNode(site.engine, containerId, id, port)
       await brokerReady(site.engine, containerId, node, count, signal)
       nodes.push(node)
@@ -72,7 +88,7 @@ async function startContainers(
     async signal => {
       const environment = { APICURIO_DATASOURCE_JDBC_INITIAL_SIZE: '2', APICURIO_DATASOURCE_JDBC_MIN_SIZE: '2' }
       const { registry: image } = site.images
-      const spec = { image, stackId: site.stackId, environment, containerPort: 8080, port: registryPort }
+      const spec = { image, stackId: site.stackId, environment, ports: { 8080: registryPort } }
       const containerId = await site.engine.run(spec, signal)
       const dead = () => site.engine.dead(containerId)
       const limits = { what: `the schema registry (${image})`, timeoutMs: readyTimeoutMs, signal, dead }
@@ -80,10 +96,21 @@ async function startContainers(
     },
   ])
   nodes.sort((a, b) => a.id - b.id)
-  return { brokers: nodes.map(({ address }) => address), nodes, registryUrl }
+  return {
+    brokers: nodes.map(({ address }) => address),
+    nodes,
+    registryUrl,
+    doors: Object.fromEntries(doorNames.map(name => [name, doorPorts[name]?.map(port => `127.0.0.1:${port}`) ?? []])),
+    tool: (mainClass, args) =>
+      site.engine.exec(firstContainer, [...toolCommand, mainClass, '--bootstrap-server', 'localhost:19092', ...args]),
+  }
 }
 
+/** In the container; the doors after it follow. */
+const firstDoorPort = 9192
 const dataDir = '/tmp/socos-kafka'
+const filesDir = '/tmp/socos-files'
+const toolCommand = ['java', '-Xmx128m', '-XX:TieredStopAtLevel=1', '-cp', '/opt/kafka/libs/*']
 const propertiesFile = '/tmp/socos-kafka.properties'
 
 /**
@@ -96,12 +123,18 @@ if [ -e ${dataDir}/meta.properties ] && [ -d /opt/kafka/libs ] && command -v jav
 fi
 exec /etc/kafka/docker/run`
 
-/** Three listeners each: clients on the host, brokers among themselves, controllers. */
-function brokerProperties(ids: readonly number[], ports: readonly number[]): Properties[] {
+/** Three listeners each: clients on the host, brokers among themselves, controllers; and the extra ones. */
+function brokerProperties(
+  ids: readonly number[],
+  ports: readonly number[],
+  extra: Extra,
+  doorPorts: Readonly<Record<string, readonly number[]>>,
+): Properties[] {
   const host = (id: number) => (ids.length === 1 ? 'localhost' : `kafka-${id}`)
   const voters = ids.map(id => `${id}@${host(id)}:9093`).join(',')
   return ids.map((id, i) => ({
     ...clusterProperties(ids.length === 3 ? 3 : 1),
+    ...extraProperties(extra.properties, filesDir),
     ...nodeProperties({
       id,
       voters,
@@ -110,6 +143,16 @@ function brokerProperties(ids: readonly number[], ports: readonly number[]): Pro
         PLAINTEXT: { bind: ':9092', announce: `127.0.0.1:${ports[i]}` },
         INTERNAL: { bind: ':19092', announce: `${host(id)}:19092` },
         CONTROLLER: { bind: ':9093' },
+        ...Object.fromEntries(
+          Object.entries(extra.listeners).map(([name, protocol], door) => [
+            name,
+            {
+              bind: `:${firstDoorPort + door}`,
+              announce: extra.announce?.[name]?.[i] ?? `127.0.0.1:${doorPorts[name]?.[i]}`,
+              protocol,
+            },
+          ]),
+        ),
       },
       dataDir,
     }),
@@ -120,7 +163,8 @@ function brokerSpec(
   site: Site,
   properties: Properties,
   clusterId: string,
-): Pick<ContainerSpec, 'image' | 'stackId' | 'environment' | 'script' | 'files' | 'containerPort'> {
+  extra: Extra,
+): Pick<ContainerSpec, 'image' | 'stackId' | 'environment' | 'script' | 'files'> {
   return {
     image: site.images.kafka,
     stackId: site.stackId,
@@ -131,8 +175,10 @@ function brokerSpec(
       KAFKA_JVM_PERFORMANCE_OPTS: '-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto',
     },
     script: startScript,
-    files: { [propertiesFile]: toPropertiesFile(properties) },
-    containerPort: 9092,
+    files: {
+      [propertiesFile]: toPropertiesFile(properties),
+      ...Object.fromEntries(Object.entries(extra.files).map(([name, text]) => [`${filesDir}/${name}`, text])),
+    },
   }
 }
 

@@ -25,6 +25,8 @@ export interface Engine {
   kill(id: string): Promise<void>
   pause(id: string): Promise<void>
   resume(id: string): Promise<void>
+  /** Runs a command in a container that runs; gives what it printed, rejects with that when it fails. */
+  exec(id: string, command: readonly string[]): Promise<string>
   /** Why the container does not run, with the end of its log; undefined while it runs. */
   dead(id: string): Promise<string | undefined>
 }
@@ -37,9 +39,8 @@ export interface ContainerSpec {
   readonly script?: string
   /** Text files to put into the container, by absolute path. */
   readonly files?: Readonly<Record<string, string>>
-  readonly containerPort: number
-  /** On 127.0.0.1 of the host. */
-  readonly port: number
+  /** Port on 127.0.0.1 of the host, by the container's. */
+  readonly ports: Readonly<Record<number, number>>
   readonly network?: string
   readonly alias?: string
 }
@@ -125,6 +126,11 @@ function createEngine(testcontainers: Testcontainers, client: ContainerRuntimeCl
     },
     pause: id => tolerate([409], container(id).pause()),
     resume: id => awake(id),
+    exec: async (id, command) => {
+      const { output, exitCode } = await client.container.exec(container(id), [...command])
+      if (exitCode !== 0) throw new Error(`${command.join(' ')}: exit ${exitCode}\n${output}`)
+      return output
+    },
     dead: id => whyDead(dockerode, id),
   }
 }
@@ -155,20 +161,21 @@ async function run(
   task: { spec: ContainerSpec; signal: AbortSignal; starts: Set<Promise<unknown>> | undefined },
 ): Promise<string> {
   const { spec, signal, starts } = task
+  const ports = Object.entries(spec.ports).map(([container, host]) => ({ container: Number(container), host }))
   let id: string | undefined
   class LoopbackContainer extends testcontainers.GenericContainer {
     protected override async beforeContainerCreated() {
       // Testcontainers would open the port on every interface
-      this.hostConfig.PortBindings = {
-        [`${spec.containerPort}/tcp`]: [{ HostIp: '127.0.0.1', HostPort: String(spec.port) }],
-      }
+      this.hostConfig.PortBindings = Object.fromEntries(
+        ports.map(({ container, host }) => [`${container}/tcp`, [{ HostIp: '127.0.0.1', HostPort: String(host) }]]),
+      )
     }
     protected override async containerCreated(created: string) {
       id = created
     }
   }
   const wanted = new LoopbackContainer(spec.image)
-    .withExposedPorts({ container: spec.containerPort, host: spec.port })
+    .withExposedPorts(...ports)
     .withEnvironment(spec.environment)
     .withLabels(labels(spec.stackId))
     .withPullPolicy(testcontainers.PullPolicy.neverPull())

@@ -31,6 +31,10 @@ export async function useGiven({ env, say }: RungRequest): Promise<Attempt> {
       brokers: addresses,
       registryUrl,
       nodes: [],
+      doors: {},
+      tool: async () => {
+        throw new Error('a given cluster has no tools at hand')
+      },
       stop: leaveAlone,
       [Symbol.asyncDispose]: leaveAlone,
     },

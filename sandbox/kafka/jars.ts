@@ -47,6 +47,13 @@ const kafka: Package = {
   ],
 }
 
+const tools: Package = {
+  name: `kafka-tools-${versions.kafka}`,
+  size: '50 MB',
+  goal: 'copy-dependencies',
+  options: folder => [...kafka.options(folder), '-Ptools'],
+}
+
 const registry: Package = {
   name: `apicurio-${versions.apicurio}`,
   size: '160 MB',
@@ -83,6 +90,15 @@ export async function fetchServers(fetching: Fetching): Promise<Servers> {
     kafkaLibs: join(fetching.cacheDir, kafka.name, 'libs'),
     registryJar: join(registryHome, jar),
   }
+}
+
+/** Kafka's command line tools, which no broker needs: the folder of their jars. */
+export async function fetchTools(
+  fetching: Fetching,
+): Promise<{ readonly kind: 'ready'; readonly libs: string } | ({ readonly kind: 'missing' } & Problem)> {
+  const problem = await ensure(tools, fetching)
+  if (problem !== undefined) return { kind: 'missing', ...problem }
+  return { kind: 'ready', libs: join(fetching.cacheDir, tools.name, 'libs') }
 }
 
 type Problem = { readonly why: string; readonly remedy: string }
@@ -123,7 +139,7 @@ async function isComplete(target: string, recipe: string): Promise<boolean> {
   return (await readFile(join(target, marker), 'utf8').catch(() => undefined)) === recipe
 }
 
-async function findMaven(env: Readonly<Record<string, string | undefined>>): Promise<string | undefined> {
+export async function findMaven(env: Readonly<Record<string, string | undefined>>): Promise<string | undefined> {
   const home = env['MAVEN_HOME'] || env['M2_HOME']
   for (const folder of [...pathEntries(env), ...(home ? [join(home, 'bin')] : [])]) {
     const mvn = join(folder, process.platform === 'win32' ? 'mvn.cmd' : 'mvn')

@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Daemon } from './daemon.ts'
 import { createDaemon } from './daemon.ts'
@@ -7,13 +7,14 @@ import { findJava, usualJavaPlaces } from './java.ts'
 import { claimFolder, sweepFolders, watchOver } from './leftovers.ts'
 import { freePorts } from './ports.ts'
 import { brokerProblem, registryProblem, untilReady } from './probe.ts'
-import { clusterProperties, newClusterId, nodeProperties, toPropertiesFile } from './settings.ts'
-import type { Attempt, BrokerNode, RungRequest, Stack } from './stack.ts'
+import { clusterProperties, extraProperties, newClusterId, nodeProperties, toPropertiesFile } from './settings.ts'
+import type { Attempt, BrokerNode, Extra, RungRequest, Stack } from './stack.ts'
 import { onceOnly, together } from './together.ts'
 import versions from './versions.json' with { type: 'json' }
 
 const readyTimeoutMs = 120_000
 const stopGraceMs = 30_000
+const diskFullTimeoutMs = 60_000
 /** Start quickly and stay small: one compiler, one collector thread. */
 const jvmFlags = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true']
 
@@ -50,7 +51,7 @@ export async function startOnJvm(request: RungRequest): Promise<Attempt> {
     `starting Kafka ${versions.kafka} and Apicurio Registry ${versions.apicurio} on Java ${java.major} (${java.java})`,
   )
   const site: Site = { ...servers, java: java.java, folder, env }
-  const running = await startServers(site, request.brokers, signal, undo)
+  const running = await startServers(site, request, undo)
 
   const stop = onceOnly(undo.move())
   const stack: Stack = {
@@ -65,15 +66,14 @@ export async function startOnJvm(request: RungRequest): Promise<Attempt> {
 
 async function startServers(
   site: Site,
-  count: 1 | 3,
-  signal: AbortSignal,
+  { brokers: count, extra, signal }: RungRequest,
   undo: AsyncDisposableStack,
-): Promise<Pick<Stack, 'brokers' | 'nodes' | 'registryUrl'>> {
+): Promise<Pick<Stack, 'brokers' | 'nodes' | 'registryUrl' | 'doors' | 'tool'>> {
   const ids = Array.from({ length: count }, (_, i) => i + 1)
-  const [registryPort = 0, ...ports] = await freePorts(1 + 2 * count)
+  const [registryPort = 0, ...ports] = await freePorts(1 + count * (2 + Object.keys(extra.listeners).length))
   const registryUrl = `http://127.0.0.1:${registryPort}/apis/ccompat/v7`
   const registry = registryDaemon(site, registryPort)
-  const configs = await writeConfigs(site, ids, ports)
+  const configs = await writeConfigs(site, ids, ports, extra)
   const brokers = ids.map((id, i) => ({
     id,
     address: `127.0.0.1:${ports[i]}`,
@@ -111,16 +111,44 @@ async function startServers(
       },
       pause: async () => broker.daemon.pause(),
       resume: async () => broker.daemon.resume(),
+      fillDisk: () => broker.daemon.fillDisk(diskFullTimeoutMs),
     }),
   )
-  return { brokers: brokers.map(({ address }) => address), nodes, registryUrl }
+  const addresses = brokers.map(({ address }) => address)
+  let tools = 0
+  return {
+    brokers: addresses,
+    nodes,
+    registryUrl,
+    doors: Object.fromEntries(
+      Object.keys(extra.listeners).map((name, door) => [
+        name,
+        ids.map((_, i) => `127.0.0.1:${ports[count * (2 + door) + i]}`),
+      ]),
+    ),
+    async tool(mainClass, args) {
+      const name = `tool-${++tools}`
+      const { java: command, folder, env } = site
+      const main = ['-Xmx128m', ...jvmFlags, ...classpath(site), mainClass, '--bootstrap-server', addresses.join(',')]
+      const daemon = createDaemon({ name, command, args: [...main, ...args], folder, env })
+      await daemon.start()
+      await daemon.finish(new AbortController().signal)
+      return readFile(join(folder, `${name}.log`), 'utf8')
+    },
+  }
 }
 
-/** Client ports first, controller ports after them. Gives one properties file a node. */
-async function writeConfigs(site: Site, ids: readonly number[], ports: readonly number[]): Promise<string[]> {
+/** Client ports first, then controller ports, then those of each extra listener. Gives one properties file a node. */
+async function writeConfigs(
+  site: Site,
+  ids: readonly number[],
+  ports: readonly number[],
+  extra: Extra,
+): Promise<string[]> {
   const voters = ids.map((id, i) => `${id}@127.0.0.1:${ports[ids.length + i]}`).join(',')
   const cluster = clusterProperties(ids.length === 3 ? 3 : 1)
   await writeFile(join(site.folder, 'log4j2.properties'), logging)
+  for (const [name, text] of Object.entries(extra.files)) await writeFile(join(site.folder, name), text)
   return Promise.all(
     ids.map(async (id, i) => {
       const client = `127.0.0.1:${ports[i]}`
@@ -132,10 +160,16 @@ async function writeConfigs(site: Site, ids: readonly number[], ports: readonly 
         listeners: {
           PLAINTEXT: { bind: client, announce: client },
           CONTROLLER: { bind: `127.0.0.1:${ports[ids.length + i]}` },
+          ...Object.fromEntries(
+            Object.entries(extra.listeners).map(([name, protocol], door) => {
+              const address = `127.0.0.1:${ports[ids.length * (2 + door) + i]}`
+              return [name, { bind: address, announce: extra.announce?.[name]?.[i] ?? address, protocol }]
+            }),
+          ),
         },
         dataDir: join(site.folder, `broker-${id}`),
       })
-      await writeFile(file, toPropertiesFile({ ...cluster, ...own }))
+      await writeFile(file, toPropertiesFile({ ...cluster, ...extraProperties(extra.properties, site.folder), ...own }))
       return file
     }),
   )

@@ -14,6 +14,7 @@ const rungs: Readonly<Record<StackKind, Rung>> = { given: useGiven, docker: star
 export async function startStack(options: StackOptions): Promise<Stack> {
   const request: RungRequest = {
     brokers: options.brokers ?? 1,
+    extra: options.extra ?? { listeners: {}, properties: {}, files: {} },
     say: options.say,
     env: options.env,
     signal: options.signal ?? new AbortController().signal,

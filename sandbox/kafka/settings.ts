@@ -8,7 +8,7 @@ export type Properties = Readonly<Record<string, string>>
 const maxMessageBytes = 8_388_608
 
 /**
- * Small and quick instead of big and durable: one heap-friendly log cleaner that comes round five times a second,
+ * Small and quick instead of big and durable: one heap-friendly log cleaner that comes round once a second,
  * group sessions down to one second, no waiting for a group's first members. A killed broker may come back only when its
  * old session is over, and leaders move only then: three seconds instead of nine.
  * With three brokers everything internal has three copies and needs two.
@@ -36,7 +36,7 @@ export function clusterProperties(brokers: 1 | 3): Properties {
     'group.min.session.timeout.ms': '1000',
     'message.max.bytes': String(maxMessageBytes),
     'replica.fetch.max.bytes': String(maxMessageBytes),
-    'log.cleaner.backoff.ms': '200',
+    'log.cleaner.backoff.ms': '1000',
     'log.cleaner.dedupe.buffer.size': '16777216',
     'log.retention.check.interval.ms': '2000',
     'broker.heartbeat.interval.ms': '500',
@@ -50,7 +50,9 @@ export interface Endpoints {
   /** `id@host:port,…` of all controllers, the same on every node (a static quorum: Apache's image knows no other). */
   readonly voters: string
   /** Each listener as it is bound and, but for the controller's, as it is announced. */
-  readonly listeners: Readonly<Record<string, { readonly bind: string; readonly announce?: string }>>
+  readonly listeners: Readonly<
+    Record<string, { readonly bind: string; readonly announce?: string; readonly protocol?: string }>
+  >
   /** The listener that brokers use among themselves. */
   readonly between: string
   readonly dataDir: string
@@ -66,9 +68,18 @@ export function nodeProperties(endpoints: Endpoints): Properties {
       .flatMap(([name, { announce }]) => (announce === undefined ? [] : [`${name}://${announce}`]))
       .join(','),
     'inter.broker.listener.name': endpoints.between,
-    'listener.security.protocol.map': listeners.map(([name]) => `${name}:PLAINTEXT`).join(','),
+    'listener.security.protocol.map': listeners
+      .map(([name, { protocol = 'PLAINTEXT' }]) => `${name}:${protocol}`)
+      .join(','),
     'log.dirs': endpoints.dataDir,
   }
+}
+
+/** The settings of the extra listeners, with the folder where their files lie. */
+export function extraProperties(properties: Properties, folder: string): Properties {
+  return Object.fromEntries(
+    Object.entries(properties).map(([name, value]) => [name, value.replaceAll('FILES/', `${folder}/`)]),
+  )
 }
 
 /** 16 bytes in base64url that begin with a hex digit's letter: any others may begin with a dash, an option to the tools. */

@@ -56,11 +56,47 @@ describe('what is mended in KafkaJS is broken without the mend', () => {
     })
   })
 
+  test('a topic whose partitions are not known yet is not known yet, for whoever asks again about those', async () => {
+    await withTopic({}, async topic => {
+      expect(await look('empty-topic', topic)).toEqual({ outcome: 'not known yet' })
+      expect(await look('empty-topic', topic, 'empty-topic')).toEqual({ outcome: 'TypeError' })
+    })
+  })
+
+  test('a connection keeps its broker’s number when the seed is lost while metadata comes', async () => {
+    // number of the connection, port of the broker; they were made alike
+    expect(await look('mistaken-broker', '')).toEqual({ 1: [1, 1], 2: [2, 2] })
+    expect(await look('mistaken-broker', '', 'mistaken-broker')).not.toEqual({ 1: [1, 1], 2: [2, 2] })
+  })
+
   test('K19: grouping grows with the messages, not with their square', async () => {
     await withTopic({}, async topic => {
       expect((await look<{ handled: number }>('grouping', topic)).handled).toBeLessThanOrEqual(2_000)
       expect((await look<{ handled: number }>('grouping', topic, 'grouping')).handled).toBeGreaterThan(100_000)
     })
+  })
+
+  test('K21: an append takes about as much memory as it appends', async () => {
+    expect((await look<{ times: number }>('packing', '')).times).toBeLessThan(1.2)
+    expect((await look<{ times: number }>('packing', '', 'batch-encoding')).times).toBeGreaterThan(3)
+  })
+
+  test('K22: reading makes no big integer for each record', async () => {
+    interface Read {
+      readonly records: number
+      readonly made: number
+    }
+    expect(await look<Read>('reading', '')).toEqual({ records: 1_000, made: 0 })
+    const bare = await look<Read>('reading', '', 'batch-decoding')
+    expect(bare.records).toBe(1_000)
+    expect(bare.made).toBeGreaterThan(2_000)
+  })
+
+  test('K23: leaders are found by looking at each partition once', async () => {
+    expect(await look('leaders', '')).toEqual({ found: 480, looks: 480 })
+    const bare = await look<{ found: number; looks: number }>('leaders', '', 'replica-search')
+    expect(bare.found).toBe(480)
+    expect(bare.looks).toBeGreaterThan(100_000)
   })
 
   test('K20: of alerts that one letter fills, a fetch unpacks no more than it may hold', async () => {
@@ -105,6 +141,13 @@ describe('what is mended in KafkaJS is broken without the mend', () => {
       const bare = await look<{ outcome: string; offsets: number[] }>('compacted', topic, 'compacted-tail')
       expect(bare).toMatchObject({ outcome: 'stuck', offsets: [0] })
       await publisher.close()
+    })
+  })
+
+  test('a member that was put out and whose join failed joins again, instead of fetching for ever without a lane', async () => {
+    await withTopic({}, async topic => {
+      expect(await look('put-out', topic)).toEqual({ joins: 2, failing: 'was' })
+      expect(await look('put-out', topic, 'giving-up')).toEqual({ joins: 1, failing: 'was' })
     })
   })
 

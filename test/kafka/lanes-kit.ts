@@ -151,6 +151,7 @@ async function joinRecording(ground: LaneGround, name: string, options: MemberOp
     clock: systemClock,
     log: arrayLog(log),
     sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_MS,
+    shutdownMs: 9_000,
     queueBytesMax: options.queueBytesMax ?? 64 * 1024 * 1024,
     observe: {
       restored: () => {},

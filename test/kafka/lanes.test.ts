@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { LaneGround, Member } from './lanes-kit.ts'
 import { doneOffsets, expectOneWriterPerLane, expectWholeOwnership, laneGround, numbers } from './lanes-kit.ts'
 
@@ -132,4 +132,42 @@ test('a full queue keeps its place over a rejoin', async () => {
   }
   expect(taken).toEqual(numbers(100))
   await vi.waitFor(() => expect(doneOffsets(journal, b.owned()[0] ?? -1)).toEqual(numbers(100)), PATIENCE)
+})
+
+describe('how far a lane is behind', () => {
+  const lagOf = ({ group }: Member): number[] =>
+    group
+      .lag()
+      .toSorted((a, b) => a.lane - b.lane)
+      .map(({ records }) => records)
+
+  test('is known from the start, grows with what comes, and is gone when all is settled', async () => {
+    await using ground = await laneGround({ name: 'lanes-lag', lanes: 2 })
+    await ground.fill('stream', 5)
+    const idle = await ground.join('idle', { takes: () => false })
+    await settled([idle], ground)
+    expect(idle.group.restoring).toBe(0)
+    expect(lagOf(idle)).toEqual([5, 5])
+    await ground.fill('stream', 3, { lanes: [1] })
+    await vi.waitFor(() => expect(lagOf(idle)).toEqual([5, 8]), PATIENCE)
+    await idle.stop()
+
+    const busy = await ground.join('busy')
+    await settled([busy], ground)
+    await vi.waitFor(() => expect(lagOf(busy)).toEqual([0, 0]), PATIENCE)
+  })
+
+  test('goes on growing when the lane is too full to be fetched', async () => {
+    await using ground = await laneGround({ name: 'lanes-lag-full', lanes: 1 })
+    for (const _ of numbers(5)) await ground.fill('stream', 10, { valueBytes: 64 * 1024 })
+    const idle = await ground.join('idle', { queueBytesMax: 1, takes: () => false })
+    await settled([idle], ground)
+    const queue = () => idle.lanes.get(0)?.context.queue
+    await vi.waitFor(() => expect(queue()?.bytes).toBeGreaterThan(512 * 1024), PATIENCE)
+    const held = queue()?.count ?? 0
+    expect(held).toBeLessThan(50)
+    await ground.fill('stream', 25)
+    await vi.waitFor(() => expect(lagOf(idle)).toEqual([75]), PATIENCE)
+    expect(queue()?.count).toBe(held)
+  })
 })

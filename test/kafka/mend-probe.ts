@@ -1,6 +1,7 @@
 /**
  * One look at KafkaJS on a real broker, with a mend on or off: `node test/kafka/mend-probe.ts PROBE BROKERS TOPIC [MEND]`.
- * A process of its own, because mends are made when the client is loaded. Prints one JSON document.
+ * A process of its own, because mends are made when the client is loaded. Prints one JSON document. Longer than the rule:
+ * it is a list, one look for each mend.
  */
 import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
@@ -19,9 +20,11 @@ process.on('warning', warning => {
 Object.assign(globalThis, { socosKafkaMendsOff: mend === '' ? [] : [mend] })
 
 const { kafkaClient } = await import('../../platform/kafka/client.ts')
+const { CompressionTypes } = await import('../../platform/kafka/kafkajs.ts')
 const { joinLanes } = await import('../../platform/kafka/lanes.ts')
 const { openPublisher } = await import('../../platform/kafka/producer.ts')
 const { openReader } = await import('../../platform/kafka/reader.ts')
+const { isNotYetKnown } = await import('../../platform/kafka/topics.ts')
 const { systemClock } = await import('../../platform/clock.ts')
 const { brokerAccess, silentLog } = await import('./lanes-recording.ts')
 
@@ -36,6 +39,66 @@ const PROBES: Readonly<Record<string, () => Promise<unknown>>> = {
     const negativeBefore = state.negative
     await systemClock.sleep(500)
     return { timers: state.timers - before, warned: state.negative > negativeBefore || state.negative > 0 }
+  },
+  /** Offsets of a topic whose partitions the broker has not heard of when it is first asked. */
+  async 'empty-topic'() {
+    const require = createRequire(import.meta.url)
+    const { prototype } = require('kafkajs/src/cluster/index.js') as {
+      prototype: { findTopicPartitionMetadata(this: object, topic: string): unknown[] }
+    }
+    const { findTopicPartitionMetadata } = prototype
+    let asked = 0
+    prototype.findTopicPartitionMetadata = function (this: object, name) {
+      return asked++ === 0 ? [] : findTopicPartitionMetadata.call(this, name)
+    }
+    const admin = client().admin()
+    await admin.connect()
+    try {
+      const parts = await admin.fetchTopicOffsets(topic)
+      return { outcome: `${parts.length} partitions` }
+    } catch (error) {
+      return { outcome: isNotYetKnown(error) ? 'not known yet' : error instanceof Error ? error.name : String(error) }
+    } finally {
+      await admin.disconnect()
+    }
+  },
+  /** Which number a connection stands under, after the seed was lost while metadata came; no broker is asked. */
+  async 'mistaken-broker'() {
+    const require = createRequire(import.meta.url)
+    const BrokerPool = require('kafkajs/src/cluster/brokerPool.js') as new (
+      options: object,
+    ) => {
+      seedBroker: object
+      brokers: Record<string, { nodeId: number; connectionPool: { port: number } }>
+      refreshMetadata(topics: readonly string[]): Promise<void>
+    }
+    const logger = { namespace: () => logger, error: () => {}, debug: () => {}, info: () => {} }
+    const pool = new BrokerPool({
+      connectionPoolBuilder: { build: async (at: object) => ({ host: '127.0.0.1', port: 0, ...at }) },
+      logger,
+      metadataMaxAge: 60_000,
+    })
+    const brokerAt = (nodeId: number | null) => ({
+      nodeId,
+      connectionPool: { host: '127.0.0.1', port: nodeId ?? 1 },
+      isConnected: () => true,
+      disconnect: async () => {},
+      async metadata() {
+        // as removeBroker does when a request on the seed's connection fails
+        if (seedIsLost) pool.seedBroker = Object.values(pool.brokers).find(one => one.nodeId === 2) ?? pool.seedBroker
+        const brokers = [1, 2].map(id => ({ nodeId: id, host: '127.0.0.1', port: id, rack: null }))
+        return { brokers, topicMetadata: [] }
+      },
+    })
+    let seedIsLost = false
+    Object.assign(pool, { seedBroker: brokerAt(null), findConnectedBroker: async () => brokerAt(2) })
+    await pool.refreshMetadata([])
+    delete pool.brokers['1']
+    seedIsLost = true
+    await pool.refreshMetadata([])
+    return Object.fromEntries(
+      Object.entries(pool.brokers).map(([id, { nodeId, connectionPool }]) => [id, [nodeId, connectionPool.port]]),
+    )
   },
   /** Does what is written with zstd come back? */
   async zstd() {
@@ -72,6 +135,81 @@ const PROBES: Readonly<Record<string, () => Promise<unknown>>> = {
     }
     return { handled }
   },
+  /** Memory taken to encode an append, as a multiple of what is appended. */
+  async packing() {
+    const require = createRequire(import.meta.url)
+    const produce = require('kafkajs/src/protocol/requests/produce/v3/request.js') as (call: object) => {
+      encode(): Promise<unknown>
+    }
+    const value = Buffer.alloc(4_000, 'a')
+    const messages = Array.from({ length: 200 }, (_, n) => ({ partition: 0, key: `alert-${n}`, value }))
+    let bytes = 0
+    const { alloc, allocUnsafe } = Buffer
+    const counted = (take: (size: number) => Buffer) => (size: number) => {
+      bytes += size
+      return take(size)
+    }
+    Object.assign(Buffer, { alloc: counted(alloc), allocUnsafe: counted(allocUnsafe) })
+    try {
+      const topicData = [{ topic, partitions: [{ partition: 0, messages }] }]
+      await produce({ acks: -1, timeout: 1_000, compression: CompressionTypes.ZSTD, topicData }).encode()
+    } finally {
+      Object.assign(Buffer, { alloc, allocUnsafe })
+    }
+    return { times: bytes / (200 * value.length) }
+  },
+  /** Big integers that reading a thousand records makes, and steps that looking for 480 leaders takes. */
+  async reading() {
+    const require = createRequire(import.meta.url)
+    const { RecordBatch } = require('kafkajs/src/protocol/recordBatch/v0/index.js') as {
+      RecordBatch: (batch: object) => Promise<{ buffer: Buffer }>
+    }
+    const packRecord = require('kafkajs/src/protocol/recordBatch/record/v0/index.js') as (record: object) => object
+    const records = Array.from({ length: 1_000 }, (_, n) => packRecord({ key: `k-${n}`, value: 'v', offsetDelta: n }))
+    const { buffer } = await RecordBatch({ records, lastOffsetDelta: 999, firstTimestamp: 1, maxTimestamp: 1 })
+    const Decoder = require('kafkajs/src/protocol/decoder.js') as new (bytes: Buffer) => object
+    const read = require('kafkajs/src/protocol/recordBatch/v0/decoder.js') as (
+      source: object,
+    ) => Promise<{ records: object[] }>
+    const Batch = require('kafkajs/src/consumer/batch.js') as new (...args: unknown[]) => { messages: object[] }
+    let made = 0
+    const { asIntN } = BigInt
+    BigInt.asIntN = (bits, value) => {
+      made++
+      return asIntN(bits, value)
+    }
+    try {
+      const messages = (await read(new Decoder(buffer))).records
+      const batch = new Batch('t', '0', { partition: 0, highWatermark: '1000', messages })
+      return { records: batch.messages.length, made }
+    } finally {
+      BigInt.asIntN = asIntN
+    }
+  },
+  async leaders() {
+    const require = createRequire(import.meta.url)
+    const { prototype } = require('kafkajs/src/consumer/consumerGroup.js') as {
+      prototype: { findReadReplicaForPartitions(this: object, topic: string, of: number[]): Record<number, number[]> }
+    }
+    let looks = 0
+    const metadata = Array.from({ length: 480 }, (_, n) => ({
+      get partitionId() {
+        looks++
+        return n
+      },
+      leader: n % 3,
+    }))
+    const group = {
+      cluster: { findTopicPartitionMetadata: () => metadata },
+      preferredReadReplicasPerTopicPartition: { t: {} },
+    }
+    const found = prototype.findReadReplicaForPartitions.call(
+      group,
+      't',
+      metadata.map((_, n) => n),
+    )
+    return { found: Object.values(found).flat().length, looks }
+  },
   /** The most that one fetch unpacks of 40 batches of one letter. */
   async unpacked() {
     const publisher = await openPublisher(client())
@@ -106,30 +244,7 @@ const PROBES: Readonly<Record<string, () => Promise<unknown>>> = {
   async 'giving-up'() {
     let quiesced = 0
     const groupId = `probe-${randomUUID()}`
-    const lane = (): Lane => ({
-      table() {},
-      lost() {},
-      live() {},
-      quiesce: async () => void quiesced++,
-      resume() {},
-      committable: () => null,
-    })
-    const join = (name: string) =>
-      joinLanes({
-        kafka: client(name),
-        groupId,
-        stream: topic,
-        tables: [],
-        open: lane,
-        clock: systemClock,
-        log: silentLog(),
-        sessionTimeoutMs: 6_000,
-        queueBytesMax: 1_000_000,
-        observe: { restored() {}, rebalanced() {}, lostToRetention() {} },
-        onFatal: error => {
-          throw error
-        },
-      })
+    const join = (name: string) => joinAs(name, groupId, () => quiesced++)
     const first = await join('a')
     while (!first.ready) await systemClock.sleep(20)
     const all = first.owned
@@ -137,6 +252,71 @@ const PROBES: Readonly<Record<string, () => Promise<unknown>>> = {
     while (!second.ready || second.owned === 0 || first.owned === all) await systemClock.sleep(20)
     return { quiesced, first: first.owned, second: second.owned }
   },
+  /** Of a member that the coordinator does not know any more, and whose join then fails once: how often it joined in a while. */
+  async 'put-out'() {
+    const require = createRequire(import.meta.url)
+    const group = require('kafkajs/src/consumer/consumerGroup.js') as {
+      prototype: { joinAndSync(this: Member): Promise<void> }
+    }
+    const broker = require('kafkajs/src/broker/index.js') as { prototype: { joinGroup(of: object): Promise<unknown> } }
+    const { KafkaJSConnectionError } = require('kafkajs/src/errors.js') as {
+      KafkaJSConnectionError: new (message: string) => Error
+    }
+    const { joinAndSync } = group.prototype
+    const { joinGroup } = broker.prototype
+    const members: Member[] = []
+    let joins = 0
+    let failing: 'no' | 'next' | 'was' = 'no'
+    group.prototype.joinAndSync = async function (this: Member) {
+      members.push(this)
+      await joinAndSync.call(this)
+      joins++
+    }
+    broker.prototype.joinGroup = async function (this: object, of) {
+      if (failing === 'next') {
+        failing = 'was'
+        throw new KafkaJSConnectionError('the answer was lost')
+      }
+      return joinGroup.call(this, of)
+    }
+    await joinAs('a', `probe-${randomUUID()}`, () => {})
+    while (joins === 0) await systemClock.sleep(20)
+    failing = 'next'
+    for (const member of members) member.memberId = 'of-a-former-life'
+    for (let looks = 0; joins < 2 && looks < 200; looks++) await systemClock.sleep(50)
+    return { joins, failing }
+  },
+}
+
+interface Member {
+  memberId: string | null
+}
+
+function joinAs(name: string, groupId: string, onQuiesce: () => void) {
+  const lane = (): Lane => ({
+    table() {},
+    lost() {},
+    live() {},
+    quiesce: async () => onQuiesce(),
+    resume() {},
+    committable: () => null,
+  })
+  return joinLanes({
+    kafka: client(name),
+    groupId,
+    stream: topic,
+    tables: [],
+    open: lane,
+    clock: systemClock,
+    log: silentLog(),
+    sessionTimeoutMs: 6_000,
+    shutdownMs: 9_000,
+    queueBytesMax: 1_000_000,
+    observe: { restored() {}, rebalanced() {}, lostToRetention() {} },
+    onFatal: error => {
+      throw error
+    },
+  })
 }
 
 const answer = await PROBES[probe]?.()

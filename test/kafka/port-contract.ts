@@ -1,12 +1,12 @@
 /** What producers, consumers and the command line rely on of the Kafka port. One suite: for the fake and for a real broker. */
 import { expect, test } from 'vitest'
-import type { OutRecord, Publisher } from '../../platform/kafka/producer.ts'
+import type { Appender, OutRecord } from '../../platform/kafka/producer.ts'
 import type { LogRecord } from '../../platform/kafka/queue.ts'
 import type { LogReader } from '../../platform/kafka/reader.ts'
 import { TransientError } from '../../platform/retry.ts'
 
 export interface Port extends AsyncDisposable {
-  readonly publisher: Publisher
+  readonly publisher: Appender
   readonly reader: LogReader
   /** A topic of 4 partitions that nobody else uses. */
   readonly topic: string

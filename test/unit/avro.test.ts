@@ -48,6 +48,18 @@ describe('what was encoded is decoded', () => {
     )
   })
 
+  test('an alert is not copied out of its record, also where another schema wrote it', async () => {
+    const record = codecs.alerts.encode(alertOf({ content: 'x'.repeat(4_000) }))
+    const decoded = codecs.alerts.decode(record)
+    expect(decoded.kind === 'value' && decoded.value.alert.buffer === record.buffer).toBe(true)
+    const older = Object.assign({}, schemaFile('graph-alert'), { doc: 'as it once was' })
+    const lookup = { idOf: async () => 8, schemaOf: async () => older }
+    const elsewhere = codecOf<GraphAlert>(9, schemaFile('graph-alert'), lookup, systemClock, 'shared')
+    const foreign = Buffer.from(record)
+    foreign.writeInt32BE(8, 1)
+    expect(await decodeLearning(elsewhere, foreign)).toEqual(decoded)
+  })
+
   test('one value does not show through in the next', () => {
     const long = codecs.alerts.encode(alertOf({ content: 'x'.repeat(300_000) }))
     const short = codecs.alerts.encode(alertOf({ content: 'y' }))
@@ -108,6 +120,26 @@ describe('what is no record of ours is a value with a reason, never a throw', ()
       expect(codec.decode(bomb).kind).toBe('undecodable')
     }
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(100_000_000)
+  })
+
+  test('a length of very many digits is refused, and the next record is read as ever', () => {
+    const alert = alertOf()
+    const value = codecs.alerts.encode(alert)
+    // all but the length and the bytes of the alert itself, then a length that never ends, which is NaN to avsc
+    const head = value.subarray(0, value.length - alert.alert.length - 1)
+    for (const digit of [0x80, 0xc2, 0xff]) {
+      const bomb = Buffer.concat([head, Buffer.alloc(200, digit), Buffer.from([1]), alert.alert])
+      expect(codecs.alerts.decode(bomb).kind).toBe('undecodable')
+      expect(codecs.alerts.decode(value)).toEqual({ kind: 'value', value: alert })
+    }
+  })
+
+  test('an int that could not be written again is refused', () => {
+    const value = codecs.alerts.encode(alertOf({ attempts: 7 }))
+    const at = value.length - alertOf().alert.length - 5
+    expect([...value.subarray(at, at + 4)]).toEqual([14, 0, 0, 0]) // attempts, then three times null
+    const huge = Buffer.concat([value.subarray(0, at), long(2n ** 40n), value.subarray(at + 1)])
+    expect(codecs.alerts.decode(huge)).toEqual({ kind: 'undecodable', detail: 'a number is out of its range' })
   })
 
   test('an id that the registry does not know, and a registry that is away, are told apart', async () => {

@@ -124,6 +124,16 @@ describe('the documents agree with the code', () => {
     expect(named.filter(name => !existsSync(join(ROOT, 'test', name)))).toEqual([])
   })
 
+  test('what is said of hostile input names tests that are there, and limits by the names they have', () => {
+    const text = read('docs/hostile-input.md')
+    expect(untrueRows(text)).toEqual([])
+    expect(text.match(/^\| .* \| `test\//gm)?.length).toBeGreaterThan(40)
+    const row = (bound: string, held: string) => `| x | ${bound} | y | ${held} |`
+    expect(untrueRows(row('`MAX_GONE` in `platform/health.ts`', '`test/unit/log.test.ts` "a line"'))).toHaveLength(1)
+    expect(untrueRows(row('z', '`test/unit/log.test.ts` "a line", "a test that is gone"'))).toHaveLength(1)
+    expect(untrueRows(row('z', '`test/unit/gone.test.ts` "a line"'))).toHaveLength(1)
+  })
+
   test('every document that the code names is there', () => {
     const named = projectFiles()
       .filter(({ path }) => path.endsWith('.ts') && !path.startsWith('test/'))
@@ -268,6 +278,24 @@ function missingFiles(text: string): readonly string[] {
     [...row.matchAll(/`((?:[\w.-]+\/)+(?:[\w.-]+\.\w+)?)`/g)].map(match => match[1] ?? ''),
   )
   return named.filter(name => !name.startsWith('.cache/') && !existsSync(join(ROOT, name)))
+}
+
+/** Rows of `| input | bound | beyond | held by |` whose tests, titles or names of limits are not in the files they name. */
+function untrueRows(text: string): readonly string[] {
+  const contains = (path: string, part: string): boolean => existsSync(join(ROOT, path)) && read(path).includes(part)
+  const rows = text.split('\n').filter(line => line.startsWith('| ') && line.includes('`test/'))
+  return rows.flatMap(row => {
+    const [, bound = '', , held = ''] = row.split(' | ')
+    const limits = [...bound.matchAll(/`(\w+)`(?: and `(\w+)`)?[^`]* in `([\w./-]+\.ts)`/g)].flatMap(
+      ([, one, other, path = '']) => [one, other].flatMap(part => (part === undefined ? [] : [{ path, part }])),
+    )
+    let path = ''
+    const titles = [...held.matchAll(/`(test\/[\w./-]+\.ts)`|"([^"]+)"/g)].flatMap(([, file, part]) => {
+      path = file ?? path
+      return part === undefined ? [] : [{ path, part }]
+    })
+    return [...limits, ...titles].flatMap(one => (contains(one.path, one.part) ? [] : [`${one.path}: ${one.part}`]))
+  })
 }
 
 const HOSTS_KNOWN = [

@@ -4,6 +4,7 @@ import { readItems, readRefusal } from '../../consumers/engine/answer.ts'
 import { plainText } from '../../consumers/engine/plain-text.ts'
 import { retryAfterMs } from '../../consumers/engine/retry-after.ts'
 import { readTrouble } from '../../consumers/engine/trouble.ts'
+import { registerSecret } from '../../platform/log-scrub.ts'
 
 function fatesOf(ids: string[], list: unknown) {
   const answer = readItems(200, JSON.stringify({ items: list }), ids)
@@ -119,6 +120,30 @@ describe('a 2xx answer', () => {
         expect(answer.kind).toBe('again')
       }),
     )
+  })
+
+  test('that throws our token back has it masked, in items as in refusals', () => {
+    const token = 'engine-token-of-the-test-4d41402abc4b'
+    registerSecret(token)
+    const pad = 'x'.repeat(450)
+    const item = readItems(200, JSON.stringify({ items: [{ id: 'a', status: 422, error: `${pad} no ${token}` }] }), [
+      'a',
+    ])
+    const refused = readRefusal(503, `{"echo":"Bearer ${token}"}`, null)
+    for (const answer of [item, refused]) {
+      expect(JSON.stringify(answer)).toContain('[secret]')
+      expect(JSON.stringify(answer)).not.toContain(token.slice(0, 16))
+    }
+  })
+
+  test('of 100,000 levels, or with members of a prototype, is read like any other', () => {
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+    expect(readItems(200, `{"items":[{"id":"a","status":${deep}}]}`, ['a'])).toMatchObject({ kind: 'again' })
+    expect(readItems(200, deep, ['a'])).toMatchObject({ kind: 'again' })
+    const proto = '{"items":[{"__proto__":{"id":"a","status":200}},{"id":"__proto__","status":200}]}'
+    expect(readItems(200, proto, ['a', '__proto__'])).toMatchObject({
+      fates: [{ kind: 'again' }, { kind: 'accepted' }],
+    })
   })
 
   test('has its error texts bounded and without control characters', () => {

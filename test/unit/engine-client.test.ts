@@ -74,6 +74,7 @@ function client(url: string, options: Partial<EngineOptions> = {}, clock: Clock 
       endpoint: new URL(`${url}/v1/alerts:batch`),
       tokenFile: null,
       signingKeysFile: null,
+      tls: null,
       ...options,
     },
     { clock },
@@ -380,6 +381,11 @@ describe('an answer', () => {
     const answer = await client(url, { maxAnswerBytes: 1_000_000 }).post(items(2), never)
     expect(answer).toMatchObject({ kind: 'again', busy: false, detail: expect.stringContaining('1000000 bytes') })
     expect(sent).toBeLessThan(16_000_000)
+  })
+
+  test('with 20 KB of headers is trouble that may pass', async () => {
+    const { url } = await serve((_, response) => response.writeHead(200, { 'x-a': 'x'.repeat(20_000) }).end('{}'))
+    expect(await client(url).post(items(1), never)).toMatchObject({ kind: 'again', busy: false })
   })
 
   test('a refusal whose text never ends counts by its status', async () => {

@@ -35,7 +35,7 @@ function everyFate(): World {
     { key: `${TENANT_A}/a9`, raw: Buffer.from('who wrote this?') },
     { alertId: 'a1', version: 1 }, // stale
     { alertId: 'a3', version: 1 }, // refused, its next revision in the same window
-    { alertId: 'a3', version: 1, origin: 'sweep' }, // a twin of what is being parked
+    { alertId: 'a3', version: 1, origin: 'backfill' }, // a twin of what is being parked
     { alertId: 'a3', version: 2 },
     { tenantId: TENANT_B, alertId: 'b2', version: 1 },
     { tenantId: TENANT_B, alertId: 'b2', version: 2 },
@@ -124,6 +124,20 @@ describe('one window after the other', () => {
     expect(world.ackedTotals.get(TENANT_B)).toMatchObject({ seen: 4, delivered: 4 })
     expect(world.ackedTotals.get(TENANT_C)).toMatchObject({ seen: 2, duplicate: 1, parked: 1, delivered: 0 })
     expect(lane.fates.length).toBe(20)
+  })
+
+  test('each acceptance is timed from the update and from the poll, a drop is not', async () => {
+    const world = forwarderWorld()
+    world.specs({ alertId: 'a1', version: 1 }, { alertId: 'a2', version: 1 }, { alertId: 'a1', version: 1 })
+    const startMs = world.clock.now()
+    const forwarder = world.start()
+    await world.untilDone(forwarder)
+    const { observedAt, version } = alertOf({ version: 1 })
+    expect(forwarder.accepted).toHaveLength(2)
+    for (const [sinceUpdateMs, sincePolledMs] of forwarder.accepted) {
+      expect(sincePolledMs).toBeGreaterThanOrEqual(startMs - observedAt)
+      expect(sinceUpdateMs - sincePolledMs).toBe(observedAt - Date.parse(version))
+    }
   })
 
   test('nothing goes to the engine before the lane is live', async () => {
@@ -254,6 +268,7 @@ describe('the lane goes to another worker', () => {
       const points = world.points
       await world.clock.advance(60_000)
       expect(world.points, 'a lost lane begins nothing').toBe(points)
+      expect(first.lateAppends, 'and nothing follows what was in flight').toBe(0)
       expect(first.closed).toEqual([2])
       await world.untilDone(world.start('second'))
       world.judge()
@@ -564,26 +579,29 @@ describe('what would be parked past the budget', () => {
 })
 
 describe('a parked revision', () => {
-  test('polled again is a duplicate; from an operator’s retry it goes to the engine', async () => {
+  test('polled again is a duplicate; an operator’s retry, or a sweep that misses it, brings it to the engine', async () => {
     const world = forwarderWorld()
     world.engine.judge = () => 'refuse'
     world.specs({ alertId: 'p1' })
     const lane = world.start()
     await world.untilDone(lane)
-    world.feed(lane, { alertId: 'p1', origin: 'sweep' }, { alertId: 'p1', origin: 'poll' })
+    world.feed(lane, { alertId: 'p1', origin: 'backfill' }, { alertId: 'p1', origin: 'poll' })
     await world.untilDone(lane)
     expect(world.engine.requests.length).toBe(1)
     expect(world.ackedTotals.get(TENANT_A)).toMatchObject({ duplicate: 2, parked: 1 })
     world.feed(lane, { alertId: 'p1', origin: 'retry', attempts: 1 })
     await world.untilDone(lane)
     expect(world.parkedRecords().map(({ attempts }) => attempts)).toEqual([1, 2])
+    world.feed(lane, { alertId: 'p1', origin: 'sweep' })
+    await world.untilDone(lane)
+    expect(world.engine.requests.length).toBe(3)
     world.engine.judge = () => 'accept'
     world.feed(lane, { alertId: 'p1', origin: 'retry', attempts: 2 })
     await world.untilDone(lane)
     world.judge()
     expect(world.deliveries().findLast(({ alertId }) => alertId === 'p1')).toMatchObject({
       parked: null,
-      delivered: { offset: 4 },
+      delivered: { offset: 5 },
     })
   })
 
@@ -594,7 +612,7 @@ describe('a parked revision', () => {
     const lane = world.start()
     await world.untilDone(lane)
     world.lose(lane)
-    world.specs({ alertId: 'p1', origin: 'sweep' })
+    world.specs({ alertId: 'p1', origin: 'poll' })
     await world.untilDone(world.start('second'))
     expect(world.engine.requests.length).toBe(1)
     expect(world.parkedRecords().length).toBe(1)
@@ -635,6 +653,7 @@ describe('a tenant', () => {
     tellTenant(world, lane, TENANT_D)
     await world.clock.advance(1_000)
     expect(sentAgain(world)).toEqual([AGAIN])
+    expect(lane.returned).toEqual([1])
     world.feed(lane, AGAIN)
     await world.untilDone(lane)
     world.judge()

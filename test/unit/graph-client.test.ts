@@ -137,6 +137,22 @@ describe('a page', () => {
     expect([...server.seen, ...other.seen]).toEqual([])
   })
 
+  test.each([
+    ['cloud', { cloud: 'mars' }],
+    ['cloud', { cloud: 'constructor' }],
+    ['source', { source: '../users' }],
+    ['credential', { credential: { kind: 'toString', file: 'one.secret' } }],
+  ])('a tenant record with a %s that nobody knows needs attention, and nothing is sent: %j', async (part, odd) => {
+    await using server = await startServer({})
+    await using one = await rig(server.url)
+    const access = tenant(odd as never)
+    for (const answer of [await one.graph.now(access, never), await one.graph.page(access, WINDOW, never)]) {
+      expect(answer).toMatchObject({ kind: 'needs-attention', problem: { code: 'tenant-record' } })
+      expect(JSON.stringify(answer)).toContain(`no such ${part}`)
+    }
+    expect(server.seen).toEqual([])
+  })
+
   test('a cloud without alerts_v2 is told at once, without a request', async () => {
     await using server = await startServer({})
     await using one = await rig(server.url)
@@ -300,6 +316,7 @@ describe('the network', () => {
       },
     ],
     ['something that is not HTTP', response => void response.socket?.end('SSH-2.0-x\r\n')],
+    ['20 KB of headers', { headers: { 'x-a': 'x'.repeat(20_000) }, body: '{"value":[]}' }],
   ])('%s is unavailable, said by its code', async (_, reply) => {
     expect((await answerTo(reply)).answer).toMatchObject({
       kind: 'unavailable',
@@ -439,6 +456,19 @@ describe("Graph's clock", () => {
     expect(await now()).toEqual({ kind: 'time', epochMs: epochMs - 60_000 })
     expect(server.posts()).toHaveLength(2)
   })
+
+  test.each(['Wed, 25 Nov 2026 12:00:01 GMT', 'Fri, 31 Dec 9999 23:59:59 GMT'])(
+    'is not %s when Entra says that this is days away, and Entra is asked again',
+    async text => {
+      await using server = await startServer({
+        token: () => ({ headers: at('Mon, 23 Nov 2026 12:00:00 GMT'), body: '{"access_token":"t","expires_in":3600}' }),
+        page: () => ({ headers: at(text), body: '{"value":[]}' }),
+      })
+      await using one = await rig(server.url, { clock: handClock() })
+      expect(await one.graph.page(one.access, WINDOW, never)).toMatchObject({ kind: 'page', serverTimeMs: null })
+      expect(await one.graph.now(one.access, never)).toEqual({ kind: 'time', epochMs })
+    },
+  )
 
   test('also a refusal tells the time', async () => {
     await using server = await startServer({

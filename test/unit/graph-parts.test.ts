@@ -197,6 +197,13 @@ describe('the Warning header of a partial answer', () => {
     expect(providerWarnings(200, '199 - "a/b/500/1"')).toHaveLength(1)
   })
 
+  test('a token that a server throws back is no name', () => {
+    const token = `eyJ0eXAiOiJKV1Qi.${'x'.repeat(40)}.y`
+    const [one] = providerWarnings(206, `199 - "Bearer ${token}/${token}/403/5"`)
+    expect(JSON.stringify(one)).not.toContain('eyJ0')
+    expect(one).toMatchObject({ status: 403 })
+  })
+
   test('what a server writes is bounded and printable', () => {
     fc.assert(
       fc.property(

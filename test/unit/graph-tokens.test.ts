@@ -458,6 +458,11 @@ describe('what Entra refuses', () => {
       { kind: 'unavailable' },
     ],
     ['a token that is no text', { body: '{"access_token":{},"expires_in":60}' }, { kind: 'unavailable' }],
+    ['a token in a list', { body: '{"access_token":["t"],"expires_in":60}' }, { kind: 'unavailable' }],
+    ['just a long text', { body: JSON.stringify('t'.repeat(1_000_000)) }, { kind: 'unavailable' }],
+    ['a prototype', { body: '{"__proto__":{"access_token":"t","expires_in":60}}' }, { kind: 'unavailable' }],
+    ['100,000 levels', { body: `${'['.repeat(100_000)}${']'.repeat(100_000)}` }, { kind: 'unavailable' }],
+    ['20 KB of headers', { headers: { 'x-a': 'x'.repeat(20_000) }, body: '{}' }, { kind: 'unavailable' }],
     [
       '2 MiB of token',
       { body: `{"access_token":"${'t'.repeat(2 * 1024 * 1024)}","expires_in":60}` },
@@ -488,6 +493,37 @@ describe('what Entra refuses', () => {
     expect(await one.graph.now(tenant({ tenantId: 'other.example' }), never)).toMatchObject({ kind: 'time' })
     await one[Symbol.asyncDispose]()
     expect(await stuck).toMatchObject({ kind: 'unavailable' })
+  })
+})
+
+describe('token requests that fail', () => {
+  /** What was counted while the tenant asked for a token as often as told. */
+  async function failures(replies: readonly Reply[], file = 'one.secret'): Promise<readonly string[]> {
+    const told: string[] = []
+    await using server = await startServer({ token: n => replies[n] ?? tokenReply() })
+    await using one = await rig(server.url, { tokenFailed: failure => void told.push(failure) })
+    const access = tenant({ credential: { kind: 'secretFile', file } })
+    for (const _ of replies) await one.graph.now(access, never)
+    return told
+  }
+
+  test.each<[string, Reply, readonly string[]]>([
+    ['an expired secret', entraError(401, 7000222, 'invalid_client'), ['AADSTS7000222']],
+    ['a number that Entra calls passing', entraError(400, 90033, 'invalid_request'), ['AADSTS90033']],
+    ['a number that nobody knows', entraError(400, 123456, 'invalid_client'), ['other']],
+    ['the known one of several numbers', entraError(400, 1, 'x', { error_codes: [4711, 700016] }), ['AADSTS700016']],
+    ['an answer that is none', { status: 502, body: '<html>' }, ['other']],
+    ['a 200 without a token', { body: '{}' }, ['other']],
+    ['no answer', response => void response.destroy(), ['network']],
+    ['a token', tokenReply(), []],
+  ])('%s', async (_, reply, told) => {
+    expect(await failures([reply])).toEqual(told)
+  })
+
+  test('count one by one; a credential that cannot be read is no request', async () => {
+    const refusal = entraError(401, 7000215, 'invalid_client')
+    expect(await failures([refusal, refusal, tokenReply()])).toEqual(['AADSTS7000215', 'AADSTS7000215'])
+    expect(await failures([refusal], 'missing.secret')).toEqual([])
   })
 })
 

@@ -9,7 +9,7 @@ function digest(n: number): Digest {
 }
 
 function mark(n: number, day: number): TableMark {
-  return { version: { hi: n, lo: n + 1 }, hashHi: n + 2, hashLo: n + 3, offset: n * 10, day }
+  return { version: { hi: n, lo: n + 1 }, hashHi: n + 2, hashLo: n + 3, offset: n * 100_000_000_007, day }
 }
 
 const step = fc.oneof(
@@ -17,6 +17,14 @@ const step = fc.oneof(
     weight: 5,
     arbitrary: fc.record({
       kind: fc.constant('set' as const),
+      n: fc.nat(300),
+      day: fc.integer({ min: 1, max: 60_000 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('set-unless-older' as const),
       n: fc.nat(300),
       day: fc.integer({ min: 1, max: 60_000 }),
     }),
@@ -43,6 +51,16 @@ test('the table is a map, whatever is set, deleted and expired, in whatever orde
             table.set(digest(n), mark(n, day))
             model.set(n, mark(n, day))
             break
+          case 'set-unless-older': {
+            // versions around that of the mark itself
+            const version = { hi: Math.max(0, n + (day % 3) - 1), lo: n + (day % 5) }
+            const known = model.get(n)?.version
+            const isNews = !known || version.hi > known.hi || (version.hi === known.hi && version.lo >= known.lo)
+            const newer = { ...mark(n, day), version }
+            expect(table.setUnlessOlder(digest(n), newer)).toBe(isNews)
+            if (isNews) model.set(n, newer)
+            break
+          }
           case 'delete':
             table.delete(digest(n))
             model.delete(n)

@@ -78,6 +78,13 @@ describe('a line', () => {
     )
   })
 
+  test('shows a field named __proto__ as any other', () => {
+    const fields = JSON.parse('{"__proto__":{"a":1},"b":2}') as Record<string, unknown>
+    const lines: string[] = []
+    createLog({ level: 'info', service: 'x', destination: { write: line => lines.push(line) } }).info('m', fields)
+    expect(lines.join()).toContain('"__proto__":{"a":1},"b":2')
+  })
+
   test('never takes text for a format', () => {
     const { log, last } = listen()
     log.info('100%s %o %d', { a: 'x' })

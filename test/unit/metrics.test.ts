@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { createMetrics, type Metrics } from '../../platform/metrics.ts'
 import { type Instrument, instruments, METRIC_PREFIX, scrapedNames } from '../../platform/metrics-table.ts'
+import { samplesOf, seriesOf } from './scraped.ts'
+
+type Labels = Instrument['labels']
 
 const open: Metrics[] = []
 
@@ -14,25 +17,13 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map(metrics => metrics.close()))
 })
 
-const SAMPLE = /^([a-z_]+)(?:\{([^{}]*)\})? (-?[0-9.e+-]+|NaN|\+Inf)$/
-
-/** `name{labels}` → value, of every sample; anything that is neither sample nor comment fails. */
-async function samplesOf(metrics: Metrics): Promise<ReadonlyMap<string, number>> {
-  const text = await metrics.scrape()
-  expect(text.endsWith('\n')).toBe(true)
-  const samples = new Map<string, number>()
-  for (const line of text.split('\n')) {
-    if (line === '' || /^# (?:HELP|TYPE|UNIT) socos_/.test(line)) continue
-    const [, name, labels, value] = SAMPLE.exec(line) ?? expect.fail(`no sample: ${line}`)
-    const series = labels === undefined ? String(name) : `${name}{${labels}}`
-    expect(samples.has(series), series).toBe(false)
-    samples.set(series, Number(value))
-  }
-  return samples
-}
-
 function baseName(series: string): string {
   return series.replace(/\{.*/, '')
+}
+
+/** How many series an instrument can have. */
+function countOf(labels: Labels): number {
+  return Object.values(labels).reduce((product, values) => product * ('open' in values ? NaN : values.length), 1)
 }
 
 describe('the table', () => {
@@ -41,25 +32,54 @@ describe('the table', () => {
       expect(name).toMatch(/^[a-z]+(?:_[a-z]+)*$/)
       expect(name.endsWith('_total')).toBe(kind === 'counter')
       if (kind === 'histogram') expect(name).toMatch(/_seconds$/)
-      const series = Object.values(labels).reduce((product, values) => product * values.length, 1)
-      expect(series).toBeLessThanOrEqual(32)
+      if (!isOpen(labels)) expect(countOf(labels)).toBeLessThanOrEqual(name === 'token_failures_total' ? 64 : 32)
     }
   })
 
-  test('no label could hold a tenant, an alert or a host', () => {
+  test('only a tenant or a lane may come from outside: on gauges, as the only label, and bounded', () => {
+    const open = Object.entries<Instrument>(instruments).filter(([, { labels }]) => isOpen(labels))
+    expect(open.map(([name]) => name)).toEqual([
+      'tenant_freshness_seconds',
+      'tenant_credential_days_left',
+      'tenant_needs_attention',
+      'lane_lag_records',
+    ])
+    for (const [, { kind, labels }] of open) {
+      expect(kind).toBe('gauge')
+      const [[label, values] = expect.fail('no label'), ...more] = Object.entries(labels)
+      expect(more).toEqual([])
+      expect(values).toMatchObject({ seriesMax: label === 'tenant' ? 10_000 : 4_096 })
+    }
+  })
+
+  test('no label could hold an alert, a host or a name', () => {
     const names = new Set(Object.values(instruments).flatMap(({ labels }) => Object.keys(labels)))
-    expect([...names].toSorted()).toEqual(['answer', 'fate', 'origin', 'outcome', 'quantile', 'reason', 'state'])
+    expect([...names].toSorted()).toEqual([
+      'answer',
+      'code',
+      'fate',
+      'lane',
+      'origin',
+      'outcome',
+      'quantile',
+      'reason',
+      'state',
+      'tenant',
+    ])
   })
 })
+
+function isOpen(labels: Labels): boolean {
+  return Object.values(labels).some(values => 'open' in values)
+}
 
 describe('a scrape', () => {
   test('shows every counter at 0 in every label set before anything happened', async () => {
     const samples = await samplesOf(metricsForTest())
     for (const [name, { kind, labels }] of Object.entries(instruments) as [string, Instrument][]) {
       if (kind !== 'counter') continue
-      const sets = Object.values(labels).reduce((product, values) => product * values.length, 1)
       const series = [...samples].filter(([series]) => baseName(series) === METRIC_PREFIX + name)
-      expect(series).toHaveLength(sets)
+      expect(series).toHaveLength(countOf(labels))
       expect(series.every(([, value]) => value === 0)).toBe(true)
     }
   })
@@ -67,7 +87,9 @@ describe('a scrape', () => {
   test('carries exactly the names of the table once every instrument was used', async () => {
     const metrics = metricsForTest()
     for (const [name, { kind, labels }] of Object.entries(instruments) as [keyof typeof instruments, Instrument][]) {
-      const first = Object.fromEntries(Object.entries(labels).map(([label, [value]]) => [label, value]))
+      const first = Object.fromEntries(
+        Object.entries(labels).map(([label, values]) => [label, 'open' in values ? '7' : values[0]]),
+      )
       // the names come out of the table itself, which the types cannot see here
       if (kind === 'histogram') metrics.observe(name as 'poll_lateness_seconds', first, 1)
       if (kind === 'gauge' && !/^(?:process|event)_/.test(name)) {
@@ -148,6 +170,82 @@ describe('a scrape', () => {
     remove()
     metrics.gauge('lanes_owned', () => 3)
     expect((await samplesOf(metrics)).get('socos_lanes_owned')).toBe(3)
+    remove()
+    expect((await samplesOf(metrics)).has('socos_lanes_owned')).toBe(false)
+  })
+
+  test('a tenant or lane that is not read any more is gone from the next scrape', async () => {
+    const metrics = metricsForTest()
+    let lags = [
+      { labels: { lane: '3' }, value: 40 },
+      { labels: { lane: '11' }, value: 0 },
+    ]
+    metrics.gauge('lane_lag_records', () => lags)
+    expect(seriesOf(await samplesOf(metrics), 'lane_lag_records')).toEqual({
+      '{lane="3"}': 40,
+      '{lane="11"}': 0,
+    })
+    lags = lags.slice(0, 1)
+    expect(seriesOf(await samplesOf(metrics), 'lane_lag_records')).toEqual({ '{lane="3"}': 40 })
+    lags = []
+    expect(seriesOf(await samplesOf(metrics), 'lane_lag_records')).toEqual({})
+  })
+
+  test('2,000 tenants are all there, in every gauge', async () => {
+    const metrics = metricsForTest()
+    const tenants = Array.from({ length: 2_000 }, (_, n) => ({ labels: { tenant: `t-${n}` }, value: n }))
+    metrics.gauge('tenant_freshness_seconds', () => tenants)
+    metrics.gauge('tenant_credential_days_left', () => tenants)
+    const samples = await samplesOf(metrics)
+    for (const name of ['tenant_freshness_seconds', 'tenant_credential_days_left']) {
+      const values = Object.values(seriesOf(samples, name))
+      expect(values.toSorted((a, b) => a - b)).toEqual(tenants.map(({ value }) => value))
+    }
+    expect(samples.get('socos_metrics_series_dropped_total')).toBe(0)
+  })
+
+  test('of too many tenants the most overdue stay, those that expire first stay, and the rest is counted', async () => {
+    const metrics = metricsForTest()
+    const tenants = Array.from({ length: 10_005 }, (_, n) => ({
+      labels: { tenant: `t-${n}` },
+      value: (n * 7) % 10_005,
+    }))
+    metrics.gauge('tenant_freshness_seconds', () => tenants)
+    metrics.gauge('tenant_credential_days_left', () => tenants)
+    await metrics.scrape()
+    const samples = await samplesOf(metrics)
+    const stale = Object.values(seriesOf(samples, 'tenant_freshness_seconds'))
+    expect([stale.length, Math.min(...stale), Math.max(...stale)]).toEqual([10_000, 5, 10_004])
+    const expiring = Object.values(seriesOf(samples, 'tenant_credential_days_left'))
+    expect([expiring.length, Math.min(...expiring), Math.max(...expiring)]).toEqual([10_000, 0, 9_999])
+    expect(samples.get('socos_metrics_series_dropped_total')).toBeGreaterThanOrEqual(10)
+  })
+
+  test('what could not be an id is left out and counted, whatever it is', async () => {
+    const metrics = metricsForTest()
+    const hostile = ['', 'a b', 'x"}\nsocos_up 1', 'ä', 'x'.repeat(65)]
+    metrics.gauge('tenant_needs_attention', () =>
+      ['5d6f0a53-1c4b-4a0e-9f6e-0c5f5b7f9a11', ...hostile].map(tenant => ({ labels: { tenant }, value: 1 })),
+    )
+    await metrics.scrape()
+    const samples = await samplesOf(metrics)
+    expect(seriesOf(samples, 'tenant_needs_attention')).toEqual({
+      '{tenant="5d6f0a53-1c4b-4a0e-9f6e-0c5f5b7f9a11"}': 1,
+    })
+    expect(samples.get('socos_metrics_series_dropped_total')).toBeGreaterThanOrEqual(hostile.length)
+  })
+
+  test('a push carries what a scrape shows, and takes nothing away from it', async () => {
+    const metrics = metricsForTest()
+    metrics.count('alerts_published_total', { origin: 'poll' }, 3)
+    metrics.gauge('lanes_owned', () => 4)
+    const pushed = (await metrics.collect()).flatMap(scope => scope.metrics)
+    const pushedNames = pushed.map(({ descriptor }) => descriptor.name)
+    expect(pushedNames).toEqual(expect.arrayContaining(['socos_alerts_published_total', 'socos_lanes_owned']))
+    await metrics.collect()
+    const samples = await samplesOf(metrics)
+    expect(samples.get('socos_alerts_published_total{origin="poll"}')).toBe(3)
+    expect(samples.get('socos_lanes_owned')).toBe(4)
   })
 
   test('shows memory and event-loop lag of the process', async () => {

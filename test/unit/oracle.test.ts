@@ -18,6 +18,7 @@ const revision = (minute: number, change: Partial<LedgerRevision> = {}): LedgerR
   createdAtMs: minute * 60_000,
   visibleAtMs: minute * 60_000,
   visibleUntilMs: null,
+  askedAtMs: minute * 60_000,
   fate: 'deliver',
   ...change,
 })
@@ -104,6 +105,14 @@ describe('a replaced revision', () => {
     })
     expect(verdict(stood(60_001), [arrival(1), arrival(5)])).toMatchObject({ visible: 2, delivered: 2 })
     expect(verdict(stood(1), [arrival(1), arrival(5)])).toMatchObject({ visible: 1, unexpected: 0 })
+  })
+
+  test('is owed since somebody asked, where that is what is judged, and the last one whether anybody asked or not', () => {
+    const owed = (askedAtMs: number | null, more: Partial<Evidence> = {}) =>
+      verdict([revision(1, { visibleUntilMs: 900_000, askedAtMs }), revision(5, { askedAtMs: null })], [], more).visible
+    const asked = { owedSince: 'asked' } as const
+    expect([owed(null, asked), owed(840_000, asked), owed(839_999, asked)]).toEqual([1, 1, 2])
+    expect([owed(null), owed(840_000)]).toEqual([2, 2])
   })
 
   test('is the last as long as its replacement is not visible', () => {

@@ -8,12 +8,32 @@ import { fakeBroker } from './sandbox-kafka-broker.ts'
 
 function request(overrides: Partial<RungRequest> = {}): RungRequest & { said: string[] } {
   const said: string[] = []
-  return { brokers: 1, env: {}, signal: new AbortController().signal, say: line => said.push(line), said, ...overrides }
+  const extra = { listeners: {}, properties: {}, files: {} }
+  return {
+    brokers: 1,
+    extra,
+    env: {},
+    signal: new AbortController().signal,
+    say: line => said.push(line),
+    said,
+    ...overrides,
+  }
 }
 
 function stackOf(kind: StackKind): Stack {
   const stop = () => Promise.resolve()
-  return { kind, label: 'x', brokers: [], registryUrl: '', nodes: [], stop, [Symbol.asyncDispose]: stop }
+  const tool = () => Promise.resolve('')
+  return {
+    kind,
+    label: 'x',
+    brokers: [],
+    registryUrl: '',
+    nodes: [],
+    doors: {},
+    tool,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
 }
 
 const started = (kind: StackKind): Rung => {

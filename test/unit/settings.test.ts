@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { EFFECTS } from '../../platform/effects.ts'
 import { scrub } from '../../platform/log-scrub.ts'
 import { describeSettings, readSettings } from '../../platform/settings.ts'
 import { type SettingsSource, settingNames } from '../../platform/settings-layers.ts'
@@ -49,7 +50,8 @@ describe('values', () => {
       httpPort: 8080,
       httpHost: '0.0.0.0',
       logLevel: 'info',
-      sessionTimeoutMs: 30_000,
+      sessionTimeoutMs: 10_000,
+      shutdownMs: 9_000,
       kafkaTlsEnabled: false,
       kafkaSaslMechanism: null,
       graphSandboxUrl: null,
@@ -107,6 +109,34 @@ describe('values', () => {
         expect(['ok', 'bad']).toContain(result.kind)
       }),
     )
+  })
+})
+
+describe('a place to die', () => {
+  test('is a step and a number, or nowhere', () => {
+    expect(settingsOf('poller', poller).settings.crashAt).toBeNull()
+    expect(settingsOf('poller', { ...poller, CRASH_AT: 'checkpoint.sent#2' }).settings.crashAt).toEqual({
+      step: 'checkpoint.sent',
+      nth: 2,
+    })
+    expect(settingsOf('forwarder', { ...forwarder, CRASH_AT: 'count' }).settings.crashAt).toBe('count')
+  })
+
+  test.each(['checkpoint', 'checkpoint.sent', 'checkpoint.sent#0', 'checkpoint.after#1', 'nothing.sent#1'])(
+    'that is %s is refused, and every step is named',
+    crashAt => {
+      const [problem = '', ...more] = problemsOf('poller', { ...poller, CRASH_AT: crashAt })
+      expect(more).toEqual([])
+      expect(problem).toContain(`CRASH_AT is "${crashAt}" (environment): expected count, or EFFECT.PLACE#N`)
+      for (const effect of Object.keys(EFFECTS)) expect(problem).toContain(effect)
+      expect(problem).toContain('before, sent, done')
+    },
+  )
+
+  test.each(['poller', 'forwarder', 'cli'] as const)('is refused in production to a %s', role => {
+    const env = { ...forwarder, CRASH_AT: 'ledger.sent#1', NODE_ENV: 'production' }
+    expect(problemsOf(role, env)).toEqual(['CRASH_AT is set although NODE_ENV is production: remove it'])
+    expect(problemsOf(role, { ...env, CRASH_AT: 'count' })).toHaveLength(1)
   })
 })
 
@@ -194,6 +224,43 @@ describe('secrets', () => {
   test('a secret that was read is masked in every log from then on', () => {
     settingsOf('poller', { ...sasl, KAFKA_SASL_PASSWORD: 'correct horse' })
     expect(scrub('sent correct horse to it')).toBe('sent [secret] to it')
+  })
+})
+
+describe('the collector', () => {
+  const collected = { ...poller, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:4318/' }
+
+  test('is nobody unless named; a twentieth of the polls is traced then', () => {
+    expect(settingsOf('forwarder', forwarder).settings).toMatchObject({ otlpEndpoint: null, otlpHeaders: null })
+    expect(settingsOf('poller', collected).settings).toMatchObject({
+      otlpEndpoint: 'http://localhost:4318',
+      otelServiceName: null,
+      traceShare: 0.05,
+    })
+  })
+
+  test('gets the headers that are listed, percent-decoded', () => {
+    const env = { ...collected, OTEL_EXPORTER_OTLP_HEADERS: 'Authorization=Bearer%20a%2Cb==, x-scope = soc' }
+    const { settings, origins, warnings } = settingsOf('poller', env)
+    expect(settings.otlpHeaders).toEqual({ authorization: 'Bearer a,b==', 'x-scope': 'soc' })
+    expect(origins['OTEL_EXPORTER_OTLP_HEADERS']).toEqual({ from: 'environment', shown: '(set)' })
+    expect(warnings).toEqual([])
+  })
+
+  test.each(['sentinel', '=sentinel', 'a=', 'a b=sentinel', 'a=sentinel,', 'a=%0d%0asentinel', 'a=%zz-sentinel'])(
+    '%j is no list of headers, and is not repeated',
+    headers => {
+      const problems = problemsOf('poller', { ...collected, OTEL_EXPORTER_OTLP_HEADERS: headers })
+      expect(problems).toEqual([expect.stringMatching(/^OTEL_EXPORTER_OTLP_HEADERS cannot be used/)])
+      expect(problems.join()).not.toContain('sentinel')
+    },
+  )
+
+  test('gets no headers over plain http from afar, and headers without a collector go nowhere: both are told', () => {
+    const headers = { OTEL_EXPORTER_OTLP_HEADERS: 'a=b' }
+    const far = { ...collected, ...headers, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://otel.example:4318' }
+    expect(settingsOf('poller', far).warnings).toEqual([expect.stringMatching(/is plain http/)])
+    expect(settingsOf('poller', { ...poller, ...headers }).warnings).toEqual([expect.stringMatching(/nothing is sent/)])
   })
 })
 
@@ -327,6 +394,20 @@ describe('layers', () => {
     ['a: &a [x]\nb: *a\n', /is no YAML/],
   ])('a file with %j is refused', (text, words) => {
     expect(problemsOf('poller', poller, { file: '/c', readFile: filesOf({ '/c': text }) })[0]).toMatch(words)
+  })
+
+  test('a name with a line feed or terminal codes in it is said on one line', () => {
+    for (const env of [{ SOCOS_CONFIG: 'a\nb\u001b[31m\u2028' }, { SOCOS_CONFIG: 'x', 'LOG\u2028LEVEL': '1' }]) {
+      const read = readSettings({ env, readFile: () => 'LOG_LEVEL: [' }, 'cli')
+      expect(read.kind === 'bad' && read.problems.join()).toMatch(/^[\x20-\x7e]+$/)
+    }
+  })
+
+  test('a file of 32,768 characters is read, a longer one is not', () => {
+    const read = (length: number) =>
+      readSettings({ env: { SOCOS_CONFIG: 'f' }, readFile: () => 'LOG_LEVEL: debug'.padEnd(length) }, 'cli')
+    expect(read(32_768).kind).toBe('ok')
+    expect(read(32_769)).toEqual({ kind: 'bad', problems: ['f is longer than 32768 characters'] })
   })
 
   test('a file that is not there is named', () => {

@@ -34,7 +34,7 @@ function startWorker(options: string, body = ''): Worker {
     const wait = ms => new Promise(resolve => setTimeout(resolve, ms))
     const forever = new Promise(() => undefined)
     const say = name => ({ name, release: async () => { await wait(5); log.info('released ' + name) } })
-    const shutdown = installShutdown({ log, clock: { now: () => (time += 1000) }, ${options} })
+    const shutdown = installShutdown({ log, deadlineMs: 9_000, clock: { now: () => (time += 1000) }, ${options} })
     shutdown.signal.addEventListener('abort', () => log.info('aborted'))
     setInterval(() => undefined, 1000)
     ${body}
@@ -183,6 +183,18 @@ describe('from within', () => {
   test('stop releases in order and exits with 0', async () => {
     const { code, messages } = await startWorker(`releasers: [say('port')]`, `shutdown.stop('demo is over')`).ended
     expect(messages).toEqual(['stopping', 'aborted', 'running', 'released port', 'stopped'])
+    expect(code).toBe(0)
+  })
+
+  test('what is opened while others are released is released too, and nothing twice', async () => {
+    const first = `{ name: 'a', release: () => { log.info('released a'); list.unshift(say('late')) } }`
+    const options = `releasers: (globalThis.list = [${first}, say('b')])`
+    const { code, messages } = await startWorker(options, `shutdown.stop('enough')`).ended
+    expect(messages.filter(words => words.startsWith('released'))).toEqual([
+      'released a',
+      'released late',
+      'released b',
+    ])
     expect(code).toBe(0)
   })
 

@@ -14,6 +14,12 @@ async function faulty(fault: GraphFaultInput) {
   return { ...kit, ids, token, fault: set, ask, [Symbol.asyncDispose]: () => kit.sim.stop() }
 }
 
+/** When the tenant's alerts were told to whoever asked. */
+function askedOf({ sim, first }: Awaited<ReturnType<typeof faulty>>): Set<number | null> {
+  const own = sim.ledger.revisions.filter(({ tenantId }) => tenantId === first.tenantId)
+  return new Set(own.map(({ askedAtMs }) => askedAtMs))
+}
+
 describe('a fault', () => {
   test('strikes as often as its budget says, only the tenant it names, and is in the ledger', async () => {
     await using kit = await graphSim()
@@ -136,6 +142,7 @@ describe('broken transport', () => {
     await using kit = await faulty({ kind: 'reset', when })
     await expect(kit.ask()).rejects.toThrow()
     expect(kit.sim.ledger.requests.at(-1)).toMatchObject({ fault: 'reset', status: when === 'before' ? 0 : 200 })
+    expect(askedOf(kit)).toEqual(new Set([null]))
     expect((await kit.ask()).ids).toHaveLength(2)
   })
 
@@ -147,6 +154,8 @@ describe('broken transport', () => {
     while (kit.fault.fired === 0) await new Promise(resolve => setImmediate(resolve))
     cut.abort()
     await expect(asked).rejects.toThrow()
+    // nobody was told anything, so nothing is owed because of it
+    expect(askedOf(kit)).toEqual(new Set([null]))
     kit.sim.faults.add({ kind: 'hang' })
     const hanging = fetch(`${kit.sim.url}${listPath()}`, { headers })
     const ended = expect(hanging).rejects.toThrow()
@@ -160,6 +169,7 @@ describe('broken transport', () => {
     expect((await kit.ask()).ids).toHaveLength(2)
     kit.sim.faults.add({ kind: 'slow-body', bytesPerSecond: 100_000 })
     expect((await kit.ask()).ids).toHaveLength(2)
+    expect(askedOf(kit)).toContain(kit.time.ms)
   })
 })
 

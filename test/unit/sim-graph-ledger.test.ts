@@ -21,8 +21,8 @@ describe('visibility', () => {
     const after = (await getPage(kit.sim, token, listPath())).text
     expect([before.includes(first.versionText ?? ''), after.includes(second.versionText ?? '')]).toEqual([true, true])
     expect(kit.sim.ledger.revisions).toMatchObject([
-      { createdAtMs: start, visibleAtMs: start + 5000, visibleUntilMs: start + 10_000 },
-      { createdAtMs: start + 5000, visibleAtMs: start + 10_000, visibleUntilMs: null },
+      { createdAtMs: start, visibleAtMs: start + 5000, visibleUntilMs: start + 10_000, askedAtMs: start + 5000 },
+      { createdAtMs: start + 5000, visibleAtMs: start + 10_000, visibleUntilMs: null, askedAtMs: start + 10_000 },
     ])
     expect((await getPage(kit.sim, token, listPath())).ids).toEqual([first.alertId])
   })

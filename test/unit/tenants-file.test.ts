@@ -207,6 +207,27 @@ describe('files that are none', () => {
     expect(result.kind === 'bad' ? result.problems[0] : '').toBe('the tenants file is nested too deeply')
   })
 
+  test('a file of nothing but keys is read in the time of its length, and told at most a thousand times', () => {
+    const keys = (indent: string) => Array.from({ length: 100_000 }, (_, n) => `${indent}k${n}: 1\n`).join('')
+    for (const text of [keys(''), `tenants:\n- a: 1\n${keys('  ')}`, `tenants:\n- metadata:\n${keys('    ')}`]) {
+      const read = parseTenantsFile(text, { secretsDir: '/s', exists: () => true })
+      expect(read.kind === 'bad' && read.problems.length).toBeLessThanOrEqual(1_001)
+    }
+  })
+
+  test('a key that stands twice is refused with the line of the second, wherever it stands', () => {
+    const text = 'tenants:\n- name: a\n  metadata:\n    x: 1\n    "x": 2\n  name: b\n'
+    expect(parseTenantsFile(text, { secretsDir: '/s', exists: () => true })).toEqual({
+      kind: 'bad',
+      problems: ['line 5: Map keys must be unique', 'line 6: Map keys must be unique'],
+    })
+  })
+
+  test('what the reader of YAML quotes is said on one line, without terminal codes', () => {
+    const read = parseTenantsFile('%YAML 1.\u001b[31m\u2028s\n---\na: 1\n', { secretsDir: '/s', exists: () => true })
+    expect(read.kind === 'bad' && read.problems.join()).toMatch(/^[\x20-\x7e]+$/)
+  })
+
   test('too many bytes, too many tenants and bytes that are no text are refused', () => {
     expect(parse(`tenants: [] #${'x'.repeat(16 * 1_048_576)}`)).toEqual({
       kind: 'bad',

@@ -24,12 +24,20 @@ test('workers killed in mid-flight, joining and leaving: nothing missing, nothin
   await progress(200)
   poller.kill('SIGKILL')
   forwarder.kill('SIGKILL')
+  const atKill = await pipeline.status()
   const [poller2, forwarder2] = await Promise.all([pipeline.start('poller'), pipeline.start('forwarder')])
   await progress(300)
   // a second pair joins, then the first of them leaves in order
   const [poller3, forwarder3] = await Promise.all([pipeline.start('poller'), pipeline.start('forwarder')])
   await Promise.all([poller3.ready(), forwarder3.ready()])
   await progress(200)
+  // what the kill repeats was on the log by then: when all of that is counted, no repeat of it can come any more
+  const isSettled = async () =>
+    [...(await pipeline.status())].every(([tenantId, { counts }]) => {
+      const then = atKill.get(tenantId)?.counts
+      return counts.seen >= (then ? then.seen + then.waiting : 0)
+    })
+  await until(isSettled, 60_000)
   const before = pipeline.verdict().duplicates
   expect(await Promise.all([poller2.stop(), forwarder2.stop()])).toEqual([0, 0])
   await progress(200)

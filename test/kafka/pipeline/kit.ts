@@ -8,10 +8,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { inject } from 'vitest'
-import { type EngineSim, startEngineSim } from '../../../sandbox/engine/sim.ts'
+import type { Io } from '../../../cli/io.ts'
+import { runSocos } from '../../../cli/run.ts'
 import type { EngineSimOptions } from '../../../sandbox/engine/sim.ts'
-import { type GraphSim, startGraphSim } from '../../../sandbox/graph/sim.ts'
+import { type EngineSim, startEngineSim } from '../../../sandbox/engine/sim.ts'
 import type { GraphSimOptions } from '../../../sandbox/graph/sim.ts'
+import { type GraphSim, startGraphSim } from '../../../sandbox/graph/sim.ts'
 import { writeTenantFiles } from '../../../sandbox/graph/tenants.ts'
 import { judge, type Verdict } from '../../../sandbox/oracle.ts'
 
@@ -37,8 +39,11 @@ export interface Pipeline extends AsyncDisposable {
   readonly prefix: string
   readonly tenantsFile: string
   readonly env: NodeJS.ProcessEnv
+  /** The command as a process. */
   socos(...args: string[]): Promise<{ code: number | null; out: string; err: string }>
   socosWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number | null; out: string; err: string }>
+  /** The same within this process: for what is asked again and again until it holds. */
+  look(...args: string[]): Promise<{ code: number; out: string; err: string }>
   /** Rows of `socos status -o json`, by tenant id. */
   status(): Promise<Map<string, StatusRow>>
   start(role: Role, env?: NodeJS.ProcessEnv): Promise<WorkerProcess>
@@ -78,6 +83,9 @@ export interface StatusRow {
 export const ROOT = path.resolve(import.meta.dirname, '../../..')
 const MAINS: Record<Role, string> = { poller: 'producers/main.ts', forwarder: 'consumers/main.ts' }
 let serial = 0
+const JUDGED_EVERY_MS = 500
+/** A worker that died with a revision has been replaced by then, and has asked once more. */
+const MUST_SEE_MS = 30_000
 
 export async function startPipeline(options: {
   readonly name: string
@@ -86,6 +94,8 @@ export async function startPipeline(options: {
   readonly lanes?: number
   readonly env?: NodeJS.ProcessEnv
   readonly stack?: { readonly brokers: readonly string[]; readonly registryUrl: string }
+  /** Before anything is made under the prefix. */
+  readonly before?: (prefix: string) => Promise<void>
 }): Promise<Pipeline> {
   const stack = options.stack ?? inject('stack')
   const dir = await mkdtemp(path.join(tmpdir(), 'socos-test-'))
@@ -110,6 +120,8 @@ export async function startPipeline(options: {
     SESSION_TIMEOUT_SECONDS: '6',
     HTTP_HOST: '127.0.0.1',
     LOG_LEVEL: 'info',
+    // a process starts in half the time
+    NODE_COMPILE_CACHE: path.join(ROOT, '.cache/node-compile'),
     ...options.env,
   }
   const workers: WorkerProcess[] = []
@@ -123,8 +135,18 @@ export async function startPipeline(options: {
     env,
     socos: (...args) => run(['cli/socos.ts', ...args], env),
     socosWith: (extra, ...args) => run(['cli/socos.ts', ...args], { ...env, ...extra }),
+    async look(...args) {
+      let [out, err] = ['', '']
+      const io: Io = {
+        env,
+        out: text => void (out += text),
+        say: text => void (err += text),
+        isErrTty: false,
+      }
+      return { code: await runSocos(['node', 'socos', ...args], io), out, err }
+    },
     async status() {
-      const { code, out, err } = await pipeline.socos('status', '-o', 'json')
+      const { code, out, err } = await pipeline.look('status', '-o', 'json')
       if (code !== 0 && code !== 6) throw new Error(`socos status exited with ${code}: ${err}`)
       const rows = (JSON.parse(out) as { tenants: StatusRow[] }).tenants
       return new Map(rows.map(row => [row.tenantId, row]))
@@ -134,7 +156,8 @@ export async function startPipeline(options: {
       workers.push(worker)
       return worker
     },
-    verdict: (except = {}) => judge({ graph: graph.ledger, engine: engine.ledger, mustSeeMs: 30_000, ...except }),
+    verdict: (except = {}) =>
+      judge({ graph: graph.ledger, engine: engine.ledger, mustSeeMs: MUST_SEE_MS, owedSince: 'asked', ...except }),
     async complete({ patienceMs = 90_000, ...except } = {}) {
       let verdict = pipeline.verdict(except)
       await until(
@@ -145,6 +168,7 @@ export async function startPipeline(options: {
         patienceMs,
         () =>
           `still missing ${verdict.missingCount} of ${verdict.visible}: ${JSON.stringify(verdict.missing.slice(0, 3))}\n${tails(workers)}`,
+        JUDGED_EVERY_MS, // over thousands of revisions each time
       )
       return verdict
     },
@@ -155,12 +179,13 @@ export async function startPipeline(options: {
     },
   }
 
+  await options.before?.(prefix)
   for (const args of [
     ['topics', 'apply'],
     ['schemas', 'register'],
     ['tenants', 'apply', tenantsFile],
   ]) {
-    const { code, err, out } = await pipeline.socos(...args)
+    const { code, err, out } = await pipeline.look(...args)
     if (code !== 0) throw new Error(`socos ${args.join(' ')} exited with ${code}: ${err}${out}`)
   }
   return pipeline
@@ -171,11 +196,12 @@ export async function until(
   holds: () => boolean | Promise<boolean>,
   patienceMs: number,
   words: () => string = () => 'the condition never held',
+  everyMs = 100,
 ): Promise<void> {
   const deadline = Date.now() + patienceMs
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`after ${patienceMs / 1000} s ${words()}`)
-    await new Promise(resolve => setTimeout(resolve, 100))
+    await new Promise(resolve => setTimeout(resolve, everyMs))
   }
 }
 

@@ -79,7 +79,7 @@ async function aNight(name: string): Promise<Pipeline> {
   return pipeline
 }
 
-test('a replay gives out what came in, byte for byte, and touches nothing that lives', async () => {
+test.concurrent('a replay gives out what came in, byte for byte, and touches nothing that lives', async () => {
   await using pipeline = await aNight('replay')
   const { graph, engine } = pipeline
   const dir = mkdtempSync(path.join(tmpdir(), 'socos-replay-'))
@@ -189,7 +189,7 @@ test('a replay gives out what came in, byte for byte, and touches nothing that l
   expect(starts.toSorted()).toEqual(ends.toSorted())
 })
 
-test('a replay that is killed or stopped goes on where it was', async () => {
+test.concurrent('a replay that is killed or stopped goes on where it was', async () => {
   await using pipeline = await aNight('resume')
   const { engine } = pipeline
   const why = ['--reason', 'a test']
@@ -231,7 +231,7 @@ test('a replay that is killed or stopped goes on where it was', async () => {
   expect(done).toMatchObject({ code: 0, err: expect.stringContaining('done already') })
 })
 
-test('a wrong flag is named with its remedy, and nothing is replayed', async () => {
+test.concurrent('a wrong flag is named with its remedy, and nothing is replayed', async () => {
   await using pipeline = await startPipeline({ name: 'replay-flags', graph: { tenants: 1 } })
   const nobody = '00000000-0000-0000-0000-000000000000'
   const why = ['--reason', 'a test']

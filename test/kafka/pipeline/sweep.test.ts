@@ -123,7 +123,7 @@ test('a sweep finds and repairs what was deleted from the log, shown late by Gra
   }
   expect(status.get(late.tenantId)?.foundLate).toBe(1)
   // every record that was ever written has a fate, or is known to be lost
-  const { out } = await pipeline.socos('status', '-o', 'json')
+  const { out } = await pipeline.look('status', '-o', 'json')
   const lane = laneOf(deleted.tenantId, LANES)
   expect(JSON.parse(out)).toMatchObject({ lost: [{ lane, records: 1 }], unaccounted: [] })
   for (const counters of Object.values(graph.ledger.tenants))

@@ -3,6 +3,7 @@ import { kafkaClient } from '../../../platform/kafka/client.ts'
 import type { Admin } from '../../../platform/kafka/kafkajs.ts'
 import { createLog } from '../../../platform/log.ts'
 import { scrapedNames } from '../../../platform/metrics-table.ts'
+import { samplesIn, seriesOf } from '../../unit/scraped.ts'
 import { startPipeline, until } from './kit.ts'
 
 async function withAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T> {
@@ -27,6 +28,8 @@ test('a worker refuses topics that are missing or wrong, names them, and makes n
   await withAdmin(async admin => {
     expect((await admin.listTopics()).filter(topic => topic.startsWith('nowhere.'))).toEqual([])
     await admin.createPartitions({ topicPartitions: [{ topic: deliveries, count: 7 }] })
+    const partitions = async () => (await admin.fetchTopicMetadata({ topics: [deliveries] })).topics[0]?.partitions
+    await until(async () => (await partitions())?.length === 7, 30_000)
   })
   const wrong = await pipeline.start('forwarder')
   expect(await wrong.exited()).toBe(1)
@@ -87,8 +90,26 @@ test('probes and metrics answer; SIGTERM leaves the group and exits 0, so that a
     const scraped = [...metrics.matchAll(/^(\w+?)(?:\{|\s)/gm)].map(match => match[1] ?? '')
     expect(scraped.filter(name => name !== '' && !names.has(name))).toEqual([])
     expect(metrics).toMatch(/^socos_lanes_owned 6$/m)
+    expect(metrics).toMatch(/^socos_lanes_restoring 0$/m)
   }
   const [poller, forwarder] = workers
+  const series = async (worker: typeof poller, name: string) => {
+    const samples = samplesIn(await (await fetch(`${worker?.url}/metrics`)).text())
+    return seriesOf(samples, name)
+  }
+  // of own lanes: all of them here
+  const tenants = pipeline.graph.tenants.map(({ tenantId }) => `{tenant="${tenantId}"}`).toSorted()
+  await until(
+    async () => Object.keys(await series(poller, 'tenant_freshness_seconds')).length === tenants.length,
+    60_000,
+  )
+  const freshness = await series(poller, 'tenant_freshness_seconds')
+  expect(Object.keys(freshness).toSorted()).toEqual(tenants)
+  expect(Math.max(...Object.values(freshness))).toBeLessThan(60)
+  expect(await series(poller, 'tenant_needs_attention')).toEqual({})
+  const lanes = Object.fromEntries([0, 1, 2, 3, 4, 5].map(lane => [`{lane="${lane}"}`, 0]))
+  expect(await series(forwarder, 'lane_lag_records')).toEqual(lanes)
+  expect(await series(forwarder, 'ledger_headroom_ratio')).toEqual({ '': 1 })
   expect(await poller?.stop()).toBe(0)
   expect(await forwarder?.stop()).toBe(0)
   // with a session of 60 s the lanes can only be had this soon because the first one left

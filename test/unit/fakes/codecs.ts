@@ -4,6 +4,7 @@ import { codecOf } from '../../../platform/avro/codec.ts'
 import type { SchemaLookup } from '../../../platform/avro/registry.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { TransientError } from '../../../platform/retry.ts'
+import { bytesOf } from '../../../platform/worker.ts'
 import type { SchemaName } from '../../../schemas/topics.ts'
 import type { Delivery, GraphAlert, Parked, Tenant } from '../../../schemas/types.ts'
 
@@ -50,7 +51,7 @@ export interface Codecs {
 /** Ids of our own schemas are 1 to 4. */
 export function realCodecs(registry: SchemaLookup, clock: Clock): Codecs {
   return {
-    alerts: codecOf<GraphAlert>(1, schemaFile('graph-alert'), registry, clock),
+    alerts: codecOf<GraphAlert>(1, schemaFile('graph-alert'), registry, clock, bytesOf('alerts')),
     tenants: codecOf<Tenant>(2, schemaFile('tenant'), registry, clock),
     deliveries: codecOf<Delivery>(3, schemaFile('delivery'), registry, clock),
     parked: codecOf<Parked>(4, schemaFile('parked'), registry, clock),

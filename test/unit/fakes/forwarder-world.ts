@@ -40,6 +40,8 @@ export interface Forwarder {
   readonly abort: AbortController
   /** Effects under way now. */
   inFlight: number
+  /** Appends that began when the lane was lost already. */
+  lateAppends: number
   dead: boolean
   leased: boolean
   onLeased: () => void
@@ -50,8 +52,11 @@ export interface Forwarder {
   /** Of alerts, what the log said when this forwarder was opened. */
   readonly restored: ReadonlyMap<string, LedgerMark>
   readonly stops: boolean[]
+  readonly returned: number[]
   readonly closed: number[]
   readonly ledgers: number[]
+  /** Of each acceptance, milliseconds since the update and since the poll. */
+  readonly accepted: (readonly [number, number])[]
 }
 
 /** A record of the stream: of an alert, or of whatever somebody wrote there. */
@@ -117,15 +122,24 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
       if (!holder.self) throw new Error('an effect before the lane was open')
       return holder.self
     }
-    const observed = { fates: [] as Fate[], parkedReasons: [] as ParkReason[], stops: [] as boolean[] }
+    const observed = {
+      fates: [] as Fate[],
+      parkedReasons: [] as ParkReason[],
+      stops: [] as boolean[],
+      returned: [] as number[],
+    }
     const closed: number[] = []
     const ledgers: number[] = []
+    const accepted: (readonly [number, number])[] = []
     const deps: ForwarderDeps = {
       lanes: LANES,
       topics: TOPICS,
       codecs,
       publisher: broker.publisher({
-        before: () => begin(self()),
+        before() {
+          if (self().abort.signal.aborted) self().lateAppends++
+          return begin(self())
+        },
         landed: () => point(self()),
         over: () => void self().inFlight--,
         acked: (topic, records) => {
@@ -147,10 +161,11 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
       observe: {
         settled: fates => void observed.fates.push(...fates),
         parked: reason => void observed.parkedReasons.push(reason),
-        accepted: () => {},
+        accepted: (...ms) => void accepted.push(ms),
         ledger: (_lane, entries) => void ledgers.push(entries),
         closed: lane => void closed.push(lane),
         stopped: (_lane, isStopped) => void observed.stops.push(isStopped),
+        returned: records => void observed.returned.push(records),
       },
       fault: error => void faults.push(error),
     }
@@ -170,6 +185,7 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
       queue,
       abort,
       inFlight: 0,
+      lateAppends: 0,
       dead: false,
       leased: true,
       onLeased: () => {},
@@ -178,6 +194,7 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
       restored,
       closed,
       ledgers,
+      accepted,
     }
     current = holder.self
     forwarders.set(name, holder.self)

@@ -9,8 +9,9 @@ import { codecOf } from '../../../platform/avro/codec.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import type { LogRecord } from '../../../platform/kafka/queue.ts'
 import { RecordQueue } from '../../../platform/kafka/queue.ts'
-import type { Publisher } from '../../../platform/kafka/producer.ts'
+import type { Appender } from '../../../platform/kafka/producer.ts'
 import { TransientError } from '../../../platform/retry.ts'
+import type { Tracer } from '../../../platform/trace.ts'
 import type { Checkpoint, Tenant } from '../../../schemas/types.ts'
 import type { PollerDeps, PollerLane } from '../../../producers/lane.ts'
 import { openPollerLane } from '../../../producers/lane.ts'
@@ -66,6 +67,7 @@ export interface WorldOptions {
     readonly graph?: GraphScript
   }[]
   readonly graph?: GraphScript
+  readonly tracer?: Tracer
   readonly acts?: readonly Act[]
   /** Appends that are rejected, before or after they landed, by their number. */
   readonly refusals?: readonly { readonly at: number; readonly when: 'before' | 'after' }[]
@@ -73,7 +75,7 @@ export interface WorldOptions {
   /** From then on nobody dies and nothing is refused. */
   readonly calmAfterMs?: number
   /** Stands between the lane and the log: what a broken dependency would do. */
-  readonly between?: (publisher: Publisher, codecs: PollerDeps['codecs']) => Publisher
+  readonly between?: (publisher: Appender, codecs: PollerDeps['codecs']) => Appender
 }
 
 interface Worker {
@@ -168,8 +170,8 @@ export function pollerWorld(options: WorldOptions = {}) {
     })
   }
 
-  function publisherOf(worker: () => Worker): Publisher {
-    const real: Publisher = {
+  function publisherOf(worker: () => Worker): Appender {
+    const real: Appender = {
       async append(topic, _partition, records) {
         const self = worker()
         const number = faults.appends++
@@ -304,6 +306,7 @@ export function pollerWorld(options: WorldOptions = {}) {
       clock,
       random: () => 0.5,
       log,
+      tracer: options.tracer ?? null,
       limits: {
         intervalMs,
         overlapMs,

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { LogRecord } from '../../../platform/kafka/queue.ts'
-import type { OutRecord, Publisher } from '../../../platform/kafka/producer.ts'
+import type { Appender, OutRecord } from '../../../platform/kafka/producer.ts'
 import type { LogReader } from '../../../platform/kafka/reader.ts'
 import { TransientError } from '../../../platform/retry.ts'
 
@@ -38,7 +38,7 @@ export function fakeBroker(
   partitions?: Readonly<Record<string, number>>,
 ): FakeBroker & {
   /** A connection to the log; `points` sees what goes through this one. */
-  publisher(points?: AppendPoints): Publisher
+  publisher(points?: AppendPoints): Appender
   reader(): LogReader
 } {
   const topics = new Map<string, Map<number, LogRecord[]>>()

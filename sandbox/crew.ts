@@ -5,9 +5,11 @@ import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePorts } from '../kafka/ports.ts'
+import { freePorts } from './kafka/ports.ts'
 
 /** The real programs of the project, run as people run them. */
+
+export type Role = 'poller' | 'forwarder'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -18,16 +20,21 @@ export interface Worker {
   readonly url: string
   readonly logFile: string
   readonly running: boolean
+  /** How it ended: a signal's name or `exit N`. */
+  readonly gone: Promise<string>
+  /** Not told to `onDeath`, should it end of it. */
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGTERM'): void
 }
 
 export interface Crew {
   readonly workers: readonly Worker[]
-  start(role: 'poller' | 'forwarder', count: number): Promise<void>
+  /** `env`: on top of what all have. None is started any more once `stop` was called. */
+  start(role: Role, count: number, env?: Environment): Promise<readonly Worker[]>
   /** SIGTERM to all, SIGKILL to who is still there after ten seconds. Resolves when all are gone; may be called twice. */
   stop(): Promise<void>
 }
 
-const root = resolve(import.meta.dirname, '../..')
+const root = resolve(import.meta.dirname, '..')
 const programs = { poller: 'producers/main.ts', forwarder: 'consumers/main.ts' } as const
 const graceMs = 10_000
 const tailLines = 15
@@ -35,7 +42,6 @@ const maxErrorChars = 4_000
 
 interface Member extends Worker {
   readonly child: ChildProcess
-  readonly gone: Promise<void>
 }
 
 /** `onDeath` is told of a worker that ends before `stop`, with how it ended. Logs and pid files go into `folder`. */
@@ -45,43 +51,38 @@ export function openCrew(options: {
   readonly onDeath: (worker: Worker, how: string) => void
 }): Crew {
   const members: Member[] = []
+  const started: Record<Role, number> = { poller: 0, forwarder: 0 }
   let stopping = false
 
-  async function start(role: keyof typeof programs, count: number): Promise<void> {
-    for (const [place, port] of (await freePorts(count)).entries()) {
-      if (stopping) return
-      members.push(launch(`${role}-${place + 1}`, programs[role], port))
-    }
+  async function start(role: Role, count: number, env: Environment = {}): Promise<readonly Worker[]> {
+    const ports = await freePorts(count)
+    if (stopping) return []
+    const fresh = ports.map(port => launch(`${role}-${++started[role]}`, programs[role], port, env))
+    members.push(...fresh)
+    return fresh
   }
 
-  function launch(name: string, program: string, port: number): Member {
+  function launch(name: string, program: string, port: number, env: Environment): Member {
     const logFile = join(options.folder, `${name}.log`)
     const log = openSync(logFile, 'a')
     // a session of its own: a terminal's Ctrl-C reaches only us, and we decide how it ends; the folder in the command
     // line is what lets a minder recognise the process after our own death
     const child = spawn(process.execPath, [`--diagnostic-dir=${options.folder}`, program], {
       cwd: root,
-      env: { ...options.env, HTTP_PORT: String(port) },
+      env: { ...options.env, ...env, HTTP_PORT: String(port) },
       detached: true,
       stdio: ['ignore', log, log],
     })
     closeSync(log)
     if (child.pid !== undefined) writeFileSync(join(options.folder, `${name}.pid`), `${child.pid}\n`)
     let running = true
-    const ended = (how: string) => {
-      if (!running) return
+    let meant = false
+    const { promise: gone, resolve: ended } = Promise.withResolvers<string>()
+    child.once('error', error => ended(error.message))
+    child.once('exit', (code, signal) => ended(signal ?? `exit ${code}`))
+    void gone.then(how => {
       running = false
-      if (!stopping) options.onDeath(member, how)
-    }
-    const gone = new Promise<void>(done => {
-      child.once('error', error => {
-        ended(error.message)
-        done()
-      })
-      child.once('exit', (code, signal) => {
-        ended(signal ?? `exit ${code}`)
-        done()
-      })
+      if (!stopping && !meant) options.onDeath(member, how)
     })
     const member: Member = {
       name,
@@ -93,13 +94,20 @@ export function openCrew(options: {
       },
       child,
       gone,
+      signal(name) {
+        meant ||= name === 'SIGKILL' || name === 'SIGTERM'
+        child.kill(name)
+      },
     }
     return member
   }
 
   async function stop(): Promise<void> {
     stopping = true
-    for (const { child } of members) child.kill('SIGTERM')
+    for (const { child } of members) {
+      child.kill('SIGCONT')
+      child.kill('SIGTERM')
+    }
     const all = Promise.all(members.map(({ gone }) => gone))
     const late = new AbortController()
     const deadline = delay(graceMs, undefined, { signal: late.signal }).catch(() => undefined)
