@@ -21,8 +21,8 @@ import type { ListingDeps, ListingLimits } from './listing.ts'
 import { bothCovered, cover } from './listing.ts'
 import type { Progress, TurnEnd } from './poll.ts'
 import { overlapOf, poll, progressOf } from './poll.ts'
-import type { Origin, Published } from './publish.ts'
-import { publishPage } from './publish.ts'
+import type { Origin, Pending, Published } from './publish.ts'
+import { publishPage, publishPending } from './publish.ts'
 import type { Rota } from './rota.ts'
 import type { Seen } from './seen.ts'
 import { createSeen } from './seen.ts'
@@ -30,6 +30,7 @@ import type { Known, Swept } from './sweep.ts'
 import { sweepReceipt, sweepReceiptKey } from './sweep.ts'
 import type { SweepLimits, SweepPause, SweepRun } from './sweep-turn.ts'
 import { sweepShare } from './sweep-turn.ts'
+import type { Unsent } from './unsent.ts'
 import { addMs } from './window.ts'
 
 export interface PollerDeps {
@@ -46,6 +47,8 @@ export interface PollerDeps {
     readonly parked: Codec<Parked>
   }
   readonly publisher: Publisher
+  /** Of the worker, so that it outlives a lane that is given up and comes back. */
+  readonly unsent: Unsent
   readonly graph: Graph
   /** What the pipeline has of a tenant of the lane; for sweeps. Rejects with a TransientError. */
   readonly known: (tenantId: string, lane: number) => Promise<Known>
@@ -160,6 +163,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   function upsert(tenant: Tenant): void {
     if (tenant.state !== 'active') {
       drop(tenant.tenantId)
+      deps.unsent.forget(tenant.tenantId)
       if (live) void forget(tenant.tenantId)
       else left.add(tenant.tenantId)
       return
@@ -249,6 +253,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
       await remember(state, { end: { kind: 'under-way' }, progress, base, tally, nextMs: Infinity })
     }
     try {
+      tally.published += await publishUnsent(state, span)
       const { end, progress } = await pollOnce(state, reached, tally, advanced, span)
       state.abort.signal.throwIfAborted()
       deps.observe.turn(end.kind, startedMs - dueMs)
@@ -352,7 +357,40 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     seen: Seen,
     span: Span | null,
   ): Promise<Published> {
-    const publisher: Publisher = {
+    const { tenantId } = state.tenant
+    const { source } = state.access
+    const scope = { tenantId, source, lane, origin, seen, nowMs: clock.now(), span, keep: keeperOf(state) }
+    const done = await publishPage(alerts, scope, { ...deps, publisher: publisherOf(state) })
+    deps.observe.published(origin, done.listed, done.published, done.quarantined)
+    return done
+  }
+
+  /** What an earlier turn read goes first: resolves with how many revisions. */
+  async function publishUnsent(state: TenantState, span: Span | null): Promise<number> {
+    const { tenantId } = state.tenant
+    const pending = deps.unsent.of(tenantId)
+    if (pending.length === 0) return 0
+    const scope = { tenantId, lane, origin: 'poll', span, keep: keeperOf(state) } as const
+    await publishPending(pending, scope, { ...deps, publisher: publisherOf(state) })
+    deps.unsent.forget(tenantId)
+    const published = pending.filter(({ to }) => to === 'alerts').length
+    deps.observe.published('poll', 0, published, pending.length - published)
+    return published
+  }
+
+  function keeperOf(state: TenantState): (pending: readonly Pending[]) => void {
+    const { tenantId } = state.tenant
+    return pending => {
+      const lost = deps.unsent.keep(tenantId, pending)
+      if (lost === 0) return
+      const detail =
+        'no room for what Kafka does not take: it is read again, but for revisions that are replaced meanwhile'
+      log.warn(detail, { tenantId, revisions: lost, keptBytes: deps.unsent.bytes })
+    }
+  }
+
+  function publisherOf(state: TenantState): Publisher {
+    return {
       async append(topic, partition, records, effect) {
         signal.throwIfAborted()
         state.abort.signal.throwIfAborted()
@@ -360,11 +398,6 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
         return deps.publisher.append(topic, partition, records, effect)
       },
     }
-    const { tenantId } = state.tenant
-    const scope = { tenantId, source: state.access.source, lane, origin, seen, nowMs: clock.now(), span }
-    const done = await publishPage(alerts, scope, { ...deps, publisher })
-    deps.observe.published(origin, done.listed, done.published, done.quarantined)
-    return done
   }
 
   /** Resolves with the pause that Graph asked for meanwhile, which holds for polls too. */

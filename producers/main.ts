@@ -10,6 +10,10 @@ import { openPollerLane } from './lane.ts'
 import { LISTING_LIMITS } from './listing.ts'
 import { pollerObserver, tokenObserver, watchTenants } from './observe.ts'
 import { createRota } from './rota.ts'
+import { createUnsent } from './unsent.ts'
+
+/** Small beside a worker's memory, large beside what tenants have to tell in the seconds before Kafka is missed. */
+const UNSENT_BYTES_MAX = 32 * 1024 * 1024
 
 const worker = await openWorker('poller')
 const { settings, log, clock, shutdown, topic } = worker
@@ -51,6 +55,7 @@ try {
     topics,
     codecs,
     publisher: worker.publisher,
+    unsent: createUnsent(UNSENT_BYTES_MAX),
     graph,
     clock,
     random: systemRandom,

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Codec } from '../platform/avro/codec.ts'
 import type { OutRecord, Publisher } from '../platform/kafka/producer.ts'
+import { TransientError } from '../platform/retry.ts'
 import { type Span, within } from '../platform/trace.ts'
 import { ATTRIBUTES, TRACEPARENT } from '../platform/trace-names.ts'
 import type { ParkReason } from '../schemas/parking.ts'
@@ -38,6 +39,8 @@ export interface PublishScope {
   readonly nowMs: number
   /** Of the turn; its records carry its name to the engine. */
   readonly span?: Span | null
+  /** Takes what Kafka did not ack; absent: whoever asks for the page reads it again. */
+  readonly keep?: (unsent: readonly Pending[]) => void
 }
 
 export interface Published {
@@ -51,51 +54,79 @@ const BATCH_RECORDS_MAX = 1_000
 
 /**
  * Puts the revisions of one page on the log that were not put there lately, oldest version first. Resolves when every
- * one of them is acked; rejects with a TransientError, and some may then be there.
+ * one of them is acked; rejects with a TransientError, having given what is not acked to `keep`; some of that may be
+ * there all the same.
  */
 export async function publishPage(
   alerts: readonly SlicedAlert[],
   scope: PublishScope,
   deps: PublishDeps,
 ): Promise<Published> {
-  const revisions: { at: number; version: string; alertId: string; contentHash: Buffer; value: Buffer }[] = []
-  const parked: { alertId: string; reason: string; contentHash: Buffer; at: string; record: OutRecord }[] = []
+  const revisions: (Pending & { at: number; version: string })[] = []
+  const parked: Pending[] = []
+  const headers = scope.span ? { headers: { [TRACEPARENT]: scope.span.traceparent } } : {}
   for (const [at, alert] of alerts.entries()) {
     const judgement = judge(alert, scope.tenantId, scope.source)
     const { alertId, contentHash } = judgement
+    const key = `${scope.tenantId}/${alertId}`
     switch (judgement.kind) {
       case 'revision': {
         const { version } = judgement
         if (scope.seen.has(alertId, version, contentHash)) break
         const value = deps.codecs.alerts.encode(graphAlert(alert, alertId, version, contentHash, scope))
-        revisions.push({ at, version, alertId, contentHash, value })
+        const noted = () => scope.seen.note(alertId, version, contentHash)
+        revisions.push({ at, version, to: 'alerts', record: { key, value, ...headers }, noted })
         break
       }
       case 'quarantine': {
-        if (scope.seen.has(alertId, judgement.reason, contentHash)) break
+        const { reason } = judgement
+        if (scope.seen.has(alertId, reason, contentHash)) break
         const value = deps.codecs.parked.encode(quarantined(alert, judgement, scope))
-        const record = { key: `${scope.tenantId}/${alertId}`, value }
-        const at = normaliseTime(alert.lastUpdate ?? alert.lastModified ?? '') ?? fromEpochMs(scope.nowMs)
-        parked.push({ alertId, reason: judgement.reason, contentHash, at, record })
+        const time = normaliseTime(alert.lastUpdate ?? alert.lastModified ?? '') ?? fromEpochMs(scope.nowMs)
+        const noted = () => scope.seen.note(alertId, reason, contentHash, time)
+        parked.push({ to: 'parked', record: { key, value }, noted })
       }
     }
   }
   revisions.sort((a, b) => (a.version < b.version ? -1 : a.version > b.version ? 1 : a.at - b.at))
-  const headers = scope.span ? { headers: { [TRACEPARENT]: scope.span.traceparent } } : {}
-  await inBatches(
-    revisions.map(({ alertId, value }) => ({ key: `${scope.tenantId}/${alertId}`, value, ...headers })),
-    batch => appendAlerts(batch, scope, deps),
-  )
-  for (const { alertId, version, contentHash } of revisions) scope.seen.note(alertId, version, contentHash)
-  await inBatches(
-    parked.map(({ record }) => record),
-    batch => deps.publisher.append(deps.topics.parked, scope.lane, batch, 'alerts-quarantined'),
-  )
-  for (const { alertId, reason, contentHash, at } of parked) scope.seen.note(alertId, reason, contentHash, at)
+  await publishPending([...revisions, ...parked], scope, deps)
   return { listed: alerts.length, published: revisions.length, quarantined: parked.length }
 }
 
-async function appendAlerts(batch: readonly OutRecord[], scope: PublishScope, deps: PublishDeps): Promise<void> {
+/** What was read and is to be on the log. */
+export interface Pending {
+  readonly to: 'alerts' | 'parked'
+  readonly record: OutRecord
+  /** It is acked: what is listed again is not published again. */
+  readonly noted: () => void
+}
+
+/** As `publishPage`, for what was encoded already. */
+export async function publishPending(
+  pending: readonly Pending[],
+  scope: Pick<PublishScope, 'tenantId' | 'lane' | 'origin' | 'span' | 'keep'>,
+  deps: Pick<PublishDeps, 'publisher' | 'topics'>,
+): Promise<void> {
+  let acked = 0
+  try {
+    for (const batch of batchesOf(pending)) {
+      const records = batch.map(({ record }) => record)
+      if (batch[0]?.to === 'alerts') await appendAlerts(records, scope, deps)
+      else await deps.publisher.append(deps.topics.parked, scope.lane, records, 'alerts-quarantined')
+      for (const { noted } of batch) noted()
+      acked += batch.length
+    }
+  } catch (error) {
+    if (error instanceof TransientError) scope.keep?.(pending.slice(acked))
+    throw error
+  }
+}
+
+async function appendAlerts(
+  batch: readonly OutRecord[],
+  scope: Pick<PublishScope, 'tenantId' | 'lane' | 'origin' | 'span'>,
+  deps: Pick<PublishDeps, 'publisher' | 'topics'>,
+): Promise<void> {
   const topic = deps.topics.alerts
   const span =
     scope.span?.child(`send ${topic}`, 'producer', {
@@ -186,21 +217,25 @@ function quarantined(
   }
 }
 
-async function inBatches(
-  records: readonly OutRecord[],
-  append: (batch: OutRecord[]) => Promise<unknown>,
-): Promise<void> {
-  let batch: OutRecord[] = []
+/** One batch is one append: of one topic, bounded. */
+function* batchesOf(pending: readonly Pending[]): Generator<readonly Pending[]> {
+  let batch: Pending[] = []
   let bytes = 0
-  for (const record of records) {
-    const size = (record.value?.length ?? 0) + Buffer.byteLength(record.key)
-    if (batch.length > 0 && (bytes + size > BATCH_BYTES_MAX || batch.length >= BATCH_RECORDS_MAX)) {
-      await append(batch)
+  for (const each of pending) {
+    const size = sizeOf(each)
+    const isFull = bytes + size > BATCH_BYTES_MAX || batch.length >= BATCH_RECORDS_MAX
+    if (batch.length > 0 && (isFull || batch[0]?.to !== each.to)) {
+      yield batch
       batch = []
       bytes = 0
     }
-    batch.push(record)
+    batch.push(each)
     bytes += size
   }
-  if (batch.length > 0) await append(batch)
+  if (batch.length > 0) yield batch
+}
+
+/** In bytes. */
+export function sizeOf({ record }: Pending): number {
+  return (record.value?.length ?? 0) + Buffer.byteLength(record.key)
 }

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { open, readFile } from 'node:fs/promises'
+import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -14,7 +14,8 @@ export interface Daemon {
   kill(): Promise<void>
   /** For a process that ends by itself: resolves when it ended well, rejects with its log when not. Kills it on abort. */
   finish(signal: AbortSignal): Promise<void>
-  pause(): void
+  /** Resolves when all its threads stand: a signal is on its way for a while. */
+  pause(): Promise<void>
   resume(): void
   /**
    * No file of it can grow any more, as on a full disk. Resolves when it gave up; rejects when it goes on all the same,
@@ -34,6 +35,7 @@ export interface DaemonSpec {
 }
 
 const logTailLines = 15
+const STANDS_EVERY_MS = 5
 
 export function createDaemon(spec: DaemonSpec): Daemon {
   const logFile = join(spec.folder, `${spec.name}.log`)
@@ -85,7 +87,11 @@ export function createDaemon(spec: DaemonSpec): Daemon {
     stop,
     kill,
     finish,
-    pause: () => void child?.kill('SIGSTOP'),
+    async pause() {
+      await launching
+      child?.kill('SIGSTOP')
+      while (ended === undefined && !(await stands(child?.pid))) await delay(STANDS_EVERY_MS)
+    },
     resume: () => void child?.kill('SIGCONT'),
     async fillDisk(timeoutMs) {
       await launching
@@ -117,6 +123,18 @@ async function launch(spec: DaemonSpec, logFile: string): Promise<ChildProcess> 
   } finally {
     await log.close()
   }
+}
+
+/** Where there is no /proc the signal has to do. */
+async function stands(pid: number | undefined): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const states = await Promise.all(
+    threads.map(async thread => {
+      const stat = await readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8').catch(() => '')
+      return stat.slice(stat.lastIndexOf(')') + 2)[0] // the name before it may hold anything
+    }),
+  )
+  return states.every(state => state === undefined || 'TtZX'.includes(state))
 }
 
 async function ending(child: ChildProcess): Promise<string> {

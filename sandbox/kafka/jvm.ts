@@ -109,7 +109,7 @@ async function startServers(
         await broker.daemon.start()
         await brokerReady(broker, 1, new AbortController().signal)
       },
-      pause: async () => broker.daemon.pause(),
+      pause: () => broker.daemon.pause(),
       resume: async () => broker.daemon.resume(),
       fillDisk: () => broker.daemon.fillDisk(diskFullTimeoutMs),
     }),

@@ -207,8 +207,8 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'producers/publish.ts',
     edits: [
       [
-        'const headers = scope.span ?',
-        'for (const { alertId, version, contentHash } of revisions) scope.seen.note(alertId, version, contentHash)\n  const headers = scope.span ?',
+        'const records = batch.map(({ record }) => record)\n',
+        'const records = batch.map(({ record }) => record)\n      for (const { noted } of batch) noted()\n',
       ],
     ],
   },

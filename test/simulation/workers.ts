@@ -16,6 +16,7 @@ import type { Graph } from '../../producers/graph/client.ts'
 import type { PollerLane } from '../../producers/lane.ts'
 import { openPollerLane } from '../../producers/lane.ts'
 import { createRota } from '../../producers/rota.ts'
+import { createUnsent } from '../../producers/unsent.ts'
 import type { Codecs } from '../unit/fakes/codecs.ts'
 import type { Broker } from './kafka-client.ts'
 import { simKafka } from './kafka-client.ts'
@@ -33,6 +34,8 @@ const SESSION_MS = 6_000
 export const OVERLAP_MS = 20_000
 export const LOOKBACK_MS = 120_000
 const SHUTDOWN_MS = 10_000
+/** So little that a page of some alerts finds no room: both ways are gone. */
+const UNSENT_BYTES_MAX = 1_000
 const NEVER_MS = 1e15
 
 export interface Outside {
@@ -72,6 +75,7 @@ export function startPoller(process: Process, outside: Outside): Worker {
       topics: TOPICS,
       codecs,
       publisher,
+      unsent: createUnsent(UNSENT_BYTES_MAX),
       graph: outside.graphOf(process),
       known: () => Promise.reject(new Error('no sweep is due here')),
       clock,

@@ -89,7 +89,7 @@ test('a daemon that is killed while it starts, or while it is paused, is gone af
   await starting
   expect(await daemon.dead()).toMatch(/^SIGKILL/)
   await daemon.start()
-  daemon.pause()
+  await daemon.pause()
   await daemon.stop(10_000)
   expect(await daemon.dead()).toMatch(/^SIGTERM/)
 })

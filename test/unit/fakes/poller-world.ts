@@ -18,6 +18,7 @@ import { openPollerLane } from '../../../producers/lane.ts'
 import type { ListingLimits } from '../../../producers/listing.ts'
 import { createRota } from '../../../producers/rota.ts'
 import type { Known } from '../../../producers/sweep.ts'
+import { createUnsent } from '../../../producers/unsent.ts'
 import { addMs, fromEpochMs } from '../../../producers/window.ts'
 import { handClock } from '../engine-kit.ts'
 import { fakeRegistry, realCodecs, schemaFile, valueOf } from './codecs.ts'
@@ -72,6 +73,7 @@ export interface WorldOptions {
   /** Appends that are rejected, before or after they landed, by their number. */
   readonly refusals?: readonly { readonly at: number; readonly when: 'before' | 'after' }[]
   readonly appendMs?: readonly number[]
+  readonly unsentBytesMax?: number
   /** From then on nobody dies and nothing is refused. */
   readonly calmAfterMs?: number
   /** Stands between the lane and the log: what a broken dependency would do. */
@@ -301,6 +303,7 @@ export function pollerWorld(options: WorldOptions = {}) {
       topics: TOPICS,
       codecs,
       publisher: publisherOf(worker),
+      unsent: createUnsent(options.unsentBytesMax ?? 1_000_000),
       graph,
       known: options.known ?? (() => Promise.reject(new Error('no sweep is due here'))),
       clock,
