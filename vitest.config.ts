@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './test/longest-first.ts'
 
@@ -5,7 +6,15 @@ export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          testTimeout: 30_000,
+          // left to itself it keeps one core free
+          maxWorkers: availableParallelism(),
+        },
+      },
       {
         test: {
           name: 'kafka',
@@ -13,8 +22,8 @@ export default defineConfig({
           globalSetup: ['test/kafka/stack.ts'],
           testTimeout: 240_000,
           hookTimeout: 240_000,
-          // they mostly wait: for polls, sessions and pauses
-          maxWorkers: 5,
+          // half their time they wait for polls, sessions and pauses; more at once starve each other
+          maxWorkers: availableParallelism() + 1,
         },
       },
       {

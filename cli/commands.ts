@@ -16,6 +16,7 @@ import { showStatus } from './status.ts'
 import type { SweepOptions } from './sweep.ts'
 import { sweepTenants } from './sweep.ts'
 import { applyTenants, listTenants, removeTenants } from './tenants.ts'
+import { checkTenants } from './tenants-check.ts'
 import { applyTopicTable, checkTopicTable } from './topics.ts'
 
 /** `done` is given what a command came to. */
@@ -68,6 +69,17 @@ export function program(io: Io, done: (result: Promise<number> | number) => Prom
     .option('--dry-run', 'print what would change', false)
     .action((file: string | undefined, options: { file?: string; dryRun: boolean }) =>
       done(applyTenants(io, required(file ?? options.file, 'a tenants file'), options)),
+    )
+  tenants
+    .command('check')
+    .description(
+      'ask Entra and Graph whether each tenant can be read, and say who has to do what; exit 6 if anybody has',
+    )
+    .argument('[file]', 'tenants file, before it is applied; default the tenants as they stand in Kafka')
+    .option('-t, --tenant <id...>', 'only these tenants')
+    .addOption(format())
+    .action((file: string | undefined, options: { tenant?: string[]; output: Format }) =>
+      done(checkTenants(io, options.output, { ...options, ...(file === undefined ? {} : { file }) })),
     )
   tenants
     .command('list')

@@ -26,6 +26,12 @@ interface StatusRow {
   readonly state: State
   readonly problem: string | null
   readonly problemSince: string | null
+  /** Of a tenant that needs attention: customer, operator or maintainer. */
+  readonly whoseMove: string | null
+  /** The page of Microsoft's admin center on which it is mended. */
+  readonly page: string | null
+  /** When a tenant with a problem is tried again at the latest. */
+  readonly nextTry: string | null
   readonly lastPoll: string | null
   /** Seconds since the last complete poll; null before the first. */
   readonly freshness: number | null
@@ -128,6 +134,9 @@ function print(io: Io, format: Format, status: Status): void {
       { title: 'NOW', of: row => row.parkedNow, right: true },
       { title: 'WAITING', of: row => row.counts.waiting, right: true },
       { title: 'LANE LAG', of: row => row.laneLag, right: true },
+      { title: 'SINCE', of: row => row.problemSince?.slice(0, 19) ?? null },
+      { title: 'WHOSE MOVE', of: row => row.whoseMove },
+      { title: 'NEXT TRY', of: row => row.nextTry?.slice(11, 19) ?? null },
       { title: 'PROBLEM', of: row => row.problem },
     ],
     () => status,
@@ -202,6 +211,9 @@ function rowOf(
     state,
     problem,
     problemSince: problem === null ? null : isoOf(checkpoint?.problemSince ?? null),
+    whoseMove: state === 'needs-attention' ? (checkpoint?.move ?? null) : null,
+    page: state === 'needs-attention' ? (checkpoint?.page ?? null) : null,
+    nextTry: problem === null || state === 'stale' ? null : isoOf(checkpoint?.nextTryAt ?? null),
     lastPoll: isoOf(checkpoint?.polledAt ?? null),
     freshness:
       checkpoint?.succeededAt == null ? null : Math.max(0, Math.round((nowMs - checkpoint.succeededAt) / 1000)),

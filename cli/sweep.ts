@@ -7,6 +7,7 @@ import type { LogReader } from '../platform/kafka/reader.ts'
 import { createBudget } from '../producers/graph/budget.ts'
 import type { Graph } from '../producers/graph/client.ts'
 import { createGraph } from '../producers/graph/client.ts'
+import { wayOf } from '../producers/graph/network.ts'
 import type { Trouble } from '../producers/graph/problems.ts'
 import type { KnownDeps } from '../producers/known.ts'
 import { openKnown } from '../producers/known.ts'
@@ -21,7 +22,7 @@ import type { Window } from '../producers/window.ts'
 import { addMs, compare, fromEpochMs, slices } from '../producers/window.ts'
 import type { Checkpoint, Delivery, GraphAlert, Parked, Sweep, Tenant } from '../schemas/types.ts'
 import type { Connection } from './connect.ts'
-import { eachOf, withConnection } from './connect.ts'
+import { eachOf, usable, withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, printRows, Refusal } from './io.ts'
 import { readTable } from './tables.ts'
@@ -82,6 +83,7 @@ export function sweepTenants(io: Io, format: Format, options: SweepOptions): Pro
     const { graphSandboxUrl, secretsDir } = connection.settings
     const graph = createGraph({
       sandboxUrl: graphSandboxUrl === null ? null : new URL(graphSandboxUrl),
+      way: usable(() => wayOf(connection.settings)),
       secretsDir: secretsDir ?? '.',
       clock: systemClock,
       random: systemRandom,

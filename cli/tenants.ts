@@ -18,7 +18,7 @@ const NEEDS = ['kafkaBrokers', 'schemaRegistryUrl'] as const
 
 /** Upserts every tenant of the file; leaves out nobody's, removes nobody. The whole file or nothing. */
 export async function applyTenants(io: Io, file: string, options: { readonly dryRun: boolean }): Promise<number> {
-  const wanted = readFile(io, file)
+  const wanted = readTenantsFile(io, file)
   return withConnection(io, [...NEEDS, 'secretsDir'], async connection => {
     const known = await readTable<Tenant>(connection, 'tenants', io.say)
     const changes = wanted.flatMap(spec => {
@@ -112,7 +112,8 @@ export function removeTenants(
   })
 }
 
-function readFile(io: Io, file: string): readonly TenantSpec[] {
+/** All of the file or a refusal that names every mistake in it. */
+export function readTenantsFile(io: Io, file: string): readonly TenantSpec[] {
   const { secretsDir } = settingsOf(io, ['secretsDir'])
   let content: Buffer
   try {
@@ -178,7 +179,7 @@ async function writeTenants(connection: Connection, tenants: readonly Tenant[]):
   }
 }
 
-function tenantOf(spec: TenantSpec): Tenant {
+export function tenantOf(spec: TenantSpec): Tenant {
   return {
     tenantId: spec.tenantId,
     clientId: spec.clientId,

@@ -93,6 +93,18 @@ export const webAddress: Kind<string> = z
   })
   .describe('an http or https address without user name, password, query or fragment')
 
+/** With user and password, where it has any: a secret. */
+export const proxyAddress: Kind<string> = z
+  .string()
+  .max(2_048)
+  .refine(text => URL.canParse(text) && /^https?:\/\/[^\s\\?#]+$/i.test(text) && new URL(text).pathname === '/')
+  .describe('an address such as http://proxy.example:3128, with user:password@ where it wants them')
+
+export const hostList: Kind<string> = words(
+  'host names with commas between them, such as localhost,.example.com, or *',
+  /^[A-Za-z0-9._:*\-[\], ]{1,4096}$/,
+)
+
 const HEADER_PAIR = /^\s*([!#$%&'*+.^_`|~\w-]{1,256})\s*=\s*([^\s,;][^,;]*?)\s*$/
 
 /** As OpenTelemetry writes them: `name=value,name=value`, values percent-encoded. */

@@ -128,13 +128,19 @@ function scalarText(value: unknown): string | null {
   return null
 }
 
-/** Names in the environment that are nearly ours. Exact names of others, such as HTTP_PROXY, are further away. */
+/** Near to HTTPS_PROXY, and read by others: the pipeline asks Microsoft over https only. */
+const OF_OTHERS = new Set(['HTTP_PROXY', 'FTP_PROXY'])
+
+/** Names in the environment that are nearly ours. */
 export function lookAlikes(env: Texts): readonly string[] {
   const names = settingNames()
   const known = new Set(names)
   const warnings: string[] = []
   for (const [name, text] of Object.entries(env)) {
     if (known.has(name) || text === undefined || text.trim() === '' || !/^[A-Z0-9]+_[A-Z0-9_]+$/i.test(name)) continue
+    const upper = name.toUpperCase()
+    // many set both https_proxy and HTTPS_PROXY
+    if (OF_OTHERS.has(upper) || (known.has(upper) && env[upper] !== undefined)) continue
     const meant = nearestName(name, names)
     if (meant !== null) warnings.push(`the environment variable ${inWords(name)} is not read (did you mean ${meant}?)`)
   }

@@ -24,6 +24,8 @@ export function checkpointAfter(
     /** `under-way`: a long turn has come so far. */
     readonly end: TurnEnd | UnderWay
     readonly progress: Progress | null
+    /** When it is tried again. */
+    readonly nextTryMs: number
   },
   tally: Readonly<Tally>,
   nowMs: number,
@@ -42,6 +44,9 @@ export function checkpointAfter(
     state,
     problem,
     problemSince: problem === null ? null : continues ? (before?.problemSince ?? nowMs) : nowMs,
+    move: end.kind === 'needs-attention' ? end.problem.move : null,
+    page: end.kind === 'needs-attention' ? end.problem.page : null,
+    nextTryAt: problem === null ? null : turn.nextTryMs,
     polledAt: nowMs,
     succeededAt: end.kind === 'ok' ? nowMs : sameSource ? (before?.succeededAt ?? null) : null,
     listed: tally.listed,

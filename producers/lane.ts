@@ -441,7 +441,7 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   async function pauseAfterSweep(state: TenantState, pause: SweepPause, startedMs: number): Promise<number> {
     const nextMs = nextTurnMs(state, pause, startedMs)
     if (!state.checkpoint) return nextMs
-    const said = { state: pause.kind, problem: pause.detail, problemSince: clock.now() }
+    const said = { state: pause.kind, problem: pause.detail, problemSince: clock.now(), nextTryAt: state.notBeforeMs }
     await write(state, { ...state.checkpoint, ...said }, nextMs)
     return nextMs
   }
@@ -450,7 +450,9 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   async function remember(state: TenantState, turn: TurnRecord): Promise<void> {
     const { base, end, progress, tally, nextMs } = turn
     const { tenantId } = state.tenant
-    const next = checkpointAfter(base, { tenantId, source: state.access.source, end, progress }, tally, clock.now())
+    const nextTryMs = Math.max(nextMs, state.waiting?.untilMs ?? state.notBeforeMs)
+    const { source } = state.access
+    const next = checkpointAfter(base, { tenantId, source, end, progress, nextTryMs }, tally, clock.now())
     if (state.checkpoint?.state !== next.state) {
       log.info('tenant state', { tenantId, state: next.state, problem: next.problem })
     }
@@ -579,10 +581,11 @@ function notOurs(): TransientError {
 }
 
 function isNews(before: Checkpoint, next: Checkpoint): boolean {
-  const { state, problem, publishedTotal, quarantinedTotal, gaps } = next
+  const { state, problem, nextTryAt, publishedTotal, quarantinedTotal, gaps } = next
   return (
     state !== before.state ||
     problem !== before.problem ||
+    nextTryAt !== before.nextTryAt ||
     publishedTotal !== before.publishedTotal ||
     quarantinedTotal !== before.quarantinedTotal ||
     JSON.stringify(gaps) !== JSON.stringify(before.gaps)

@@ -4,6 +4,7 @@ import { joinLanes } from '../platform/kafka/lanes.ts'
 import { openWorker, refuse } from '../platform/worker.ts'
 import type { Checkpoint, Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
 import { createGraph } from './graph/client.ts'
+import { wayOf } from './graph/network.ts'
 import { openKnownSource } from './known.ts'
 import type { PollerDeps, PollerLane } from './lane.ts'
 import { openPollerLane } from './lane.ts'
@@ -35,6 +36,7 @@ try {
   const sandboxUrl = settings.graphSandboxUrl === null ? null : new URL(settings.graphSandboxUrl)
   const graph = createGraph({
     sandboxUrl,
+    way: wayOf(settings),
     secretsDir: settings.secretsDir,
     clock,
     random: systemRandom,

@@ -84,6 +84,12 @@ export interface Checkpoint {
   readonly problem: null | string
   /** When the present problem was first seen, ms since the epoch. */
   readonly problemSince: null | number
+  /** Whose move it is when a tenant needs attention: customer, operator or maintainer. */
+  readonly move: null | string
+  /** The page of Microsoft's admin center on which it is mended; null where there is none. */
+  readonly page: null | string
+  /** When a tenant with a problem is tried again at the latest, ms since the epoch; a changed credential file brings it forward. */
+  readonly nextTryAt: null | number
   /** End of the last turn, whatever came of it, ms since the epoch. */
   readonly polledAt: number
   /** End of the last turn that listed its whole window, ms since the epoch. */

@@ -2,14 +2,15 @@
  * The read-only client of Microsoft Graph's alert lists. It can send GET to one list of one host, and nothing else;
  * what went wrong is a value in words (problems.ts), and only the caller's own signal is ever thrown.
  */
-import { Agent, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 
 import type { Clock, Random } from '../../platform/clock.ts'
 import { endpoints, type TenantAccess, unknownPart } from './clouds.ts'
 import { credentialVersion } from './credentials.ts'
 import { createGet, createPostForm } from './exchange.ts'
+import { DIRECT, openNetwork, type Way } from './network.ts'
 import { type Ask, answerFrom, headersFor, type PageAnswer, targetOf } from './pages.ts'
-import { problem, type Trouble, unavailable } from './problems.ts'
+import { problem, type Trouble, unanswered, unavailable } from './problems.ts'
 import { httpDateMs } from './retry-after.ts'
 import { SLICE_LIMITS, type SliceLimits } from './slice.ts'
 import type { Grant, TokenDeps } from './token-request.ts'
@@ -61,7 +62,9 @@ export interface GraphDeps {
   readonly random: Random
   /** Told of each token request that failed. */
   readonly tokenFailed?: TokenDeps['failed']
-  /** Given: used and left open (a proxy, a mock). Absent: an own pool, closed on dispose. */
+  /** Absent: directly, trusting what the system trusts. */
+  readonly way?: Way
+  /** Given: used and left open, as by tests. Absent: an own pool, closed on dispose. */
   readonly dispatcher?: Dispatcher
   readonly limits?: Partial<GraphLimits>
 }
@@ -83,7 +86,10 @@ interface TenantState {
 
 export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
   const limits = { ...LIMITS, ...deps.limits }
-  const { dispatcher, close } = openNetwork(deps.dispatcher, limits)
+  const { dispatcher, close } =
+    deps.dispatcher === undefined
+      ? openNetwork(deps.way ?? DIRECT, limits)
+      : { dispatcher: deps.dispatcher, close: () => Promise.resolve() }
   const network = { clock: deps.clock, dispatcher }
   const get = createGet(network, { deadlineMs: limits.pageDeadlineMs, maxBytes: limits.slice.maxPageBytes })
   const post = createPostForm(network, { deadlineMs: limits.tokenDeadlineMs, maxBytes: limits.maxTokenBytes })
@@ -118,7 +124,7 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
       const token = await tokens.get(access, signal)
       if (token.kind !== 'token') return token
       const exchange = await get(url, headersFor(token, deps.random), signal)
-      if (exchange.kind === 'failed') return unavailable(`Graph did not answer (${exchange.code})`)
+      if (exchange.kind === 'failed') return unanswered(`Graph did not answer (${exchange.code})`, exchange.code)
       let dateMs = httpDateMs(exchange.headers['date'])
       if (dateMs !== null) state.skewMs = dateMs - exchange.receivedAtMs
       if (state.skewMs !== null && token.skewMs !== null && state.skewMs - token.skewMs > MAX_AHEAD_MS) {
@@ -170,17 +176,5 @@ function misfitOf(access: TenantAccess): Trouble | null {
   const part = unknownPart(access)
   if (part === null) return null
   const words = `This version knows no such ${part} as the record of {tenant} names: apply the tenants file again, or upgrade the poller.`
-  return problem(access, 'tenant-record', words)
-}
-
-function openNetwork(given: Dispatcher | undefined, limits: GraphLimits) {
-  if (given !== undefined) return { dispatcher: given, close: () => Promise.resolve() }
-  const agent = new Agent({
-    connect: { timeout: limits.connectTimeoutMs },
-    // the deadline of an exchange is the shorter one; these only catch what it cannot see
-    headersTimeout: limits.pageDeadlineMs,
-    bodyTimeout: limits.pageDeadlineMs,
-    allowH2: false,
-  })
-  return { dispatcher: agent, close: () => agent.destroy() }
+  return problem(access, 'tenant-record', { words, move: 'operator' })
 }

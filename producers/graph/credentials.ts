@@ -8,11 +8,17 @@ import { sep } from 'node:path'
 
 import { placeSecret, readSecretFile, secretFileVersion } from '../../platform/secret-file.ts'
 import type { TenantAccess } from './clouds.ts'
-import { problem, type Trouble } from './problems.ts'
+import { type Advice, isGuid, problem, type Trouble } from './problems.ts'
 
 export type Credential =
   | { readonly kind: 'secret'; readonly secret: string }
-  | { readonly kind: 'certificate'; readonly privateKey: string; readonly thumbprintSha256: string }
+  | {
+      readonly kind: 'certificate'
+      readonly privateKey: string
+      readonly thumbprintSha256: string
+      /** ISO. */
+      readonly ends: string
+    }
   | { readonly kind: 'assertion'; readonly assertion: string }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
@@ -34,13 +40,49 @@ export async function readCredential(secretsDir: string, access: TenantAccess): 
   const read = await readSecretFile(place.path)
   if (read.kind === 'ok') return credentialFrom(access, read.text)
   const words = `The credential file ${read.problem}: the operator must put the credential, and nothing else, there.`
-  return problem(access, 'secret-file-unusable', words)
+  return problem(access, 'secret-file-unusable', { words, move: 'operator' })
+}
+
+export interface Inspected {
+  readonly kind: 'credential'
+  /** Of a certificate or a federated token, ISO; null: it does not say. */
+  readonly ends: string | null
+  /** A secret with the shape of a GUID. */
+  readonly looksLikeId: boolean
+}
+
+/** What a credential tells of itself before it is sent anywhere. */
+export async function inspectCredential(secretsDir: string, access: TenantAccess): Promise<Inspected | Trouble> {
+  const credential = await readCredential(secretsDir, access)
+  if ('problem' in credential || 'detail' in credential) return credential
+  switch (credential.kind) {
+    case 'secret':
+      return { kind: 'credential', ends: null, looksLikeId: isGuid(credential.secret) }
+    case 'certificate':
+      return { kind: 'credential', ends: credential.ends, looksLikeId: false }
+    case 'assertion':
+      return { kind: 'credential', ends: endOfToken(credential.assertion), looksLikeId: false }
+  }
+}
+
+function endOfToken(token: string): string | null {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+    const exp = typeof claims === 'object' && claims !== null && 'exp' in claims ? claims.exp : null
+    return typeof exp === 'number' && exp > 0 && exp < 1e11 ? new Date(exp * 1000).toISOString() : null
+  } catch {
+    return null
+  }
 }
 
 const PLACE_WORDS = {
-  outside: 'The credential file {file} lies outside SECRETS_DIR: name a file below it in the tenants file.',
-  missing: 'The credential file {file} is not in SECRETS_DIR: the operator must put it there.',
+  outside: operators('The credential file {file} lies outside SECRETS_DIR: name a file below it in the tenants file.'),
+  missing: operators('The credential file {file} is not in SECRETS_DIR: the operator must put it there.'),
 } as const
+
+function operators(words: string): Advice {
+  return { words, move: 'operator' }
+}
 
 /** Where the file really is, links resolved. Kubernetes mounts secrets as links, but within the directory. */
 async function placeOf(
@@ -75,27 +117,36 @@ function certificateFrom(access: TenantAccess, pem: string): Credential | Troubl
     return problem(
       access,
       'certificate-file-incomplete',
-      'The file {file} must hold a private key and its certificate, both as PEM: the operator must put both there.',
+      operators(
+        'The file {file} must hold a private key and its certificate, both as PEM: the operator must put both there.',
+      ),
     )
   }
   if (keyPem.includes('ENCRYPTED')) {
     return problem(
       access,
       'certificate-key-encrypted',
-      'The private key in {file} is encrypted: the operator must store it without a passphrase.',
+      operators('The private key in {file} is encrypted: the operator must store it without a passphrase.'),
     )
   }
   const unusable = () =>
     problem(
       access,
       'certificate-unusable',
-      'The key and the certificate in {file} are not an RSA pair that can be read: the operator must put a matching pair there.',
+      operators(
+        'The key and the certificate in {file} are not an RSA pair that can be read: the operator must put a matching pair there.',
+      ),
     )
   try {
     const key = createPrivateKey(keyPem)
     const certificate = certificates.map(text => new X509Certificate(text)).find(isOf(key))
     if (key.asymmetricKeyType !== 'rsa' || certificate === undefined) return unusable()
-    return { kind: 'certificate', privateKey: keyPem, thumbprintSha256: certificate.fingerprint256.replaceAll(':', '') }
+    return {
+      kind: 'certificate',
+      privateKey: keyPem,
+      thumbprintSha256: certificate.fingerprint256.replaceAll(':', ''),
+      ends: certificate.validToDate.toISOString(),
+    }
   } catch {
     return unusable()
   }

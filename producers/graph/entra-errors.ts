@@ -4,7 +4,7 @@
  * status and the OAuth `error`, except for the few numbers that Entra itself calls passing.
  */
 import type { TenantAccess } from './clouds.ts'
-import { ADMIN, isGuid, problem, type TraceIds, type Trouble } from './problems.ts'
+import { ADMIN, type Advice, isGuid, PAGES, problem, type TraceIds, type Trouble } from './problems.ts'
 
 /** What is known of a refusal of the token endpoint; texts as they came, to be judged here and never repeated. */
 export interface EntraRefusal {
@@ -15,43 +15,104 @@ export interface EntraRefusal {
   readonly secretLooksLikeId: boolean
 }
 
-const CREDENTIAL = 'put the new one into {file}'
+const CREDENTIAL = 'the operator puts it into {file}'
 
-const BAD_TENANT = 'The tenant ID {tenant} is neither a GUID nor a verified domain: correct it in the tenants file.'
-const OTHER_CLOUD = `The directory {tenant} is not in the cloud "{cloud}": set the customer's national cloud in the tenants file.`
-const NO_APP = `The application {app} is missing or disabled in the directory {tenant}: ${ADMIN} must register or enable it.`
-const NO_CREDENTIAL = 'No credential reached Entra although {file} was read: this is a fault of the poller, report it.'
-const BAD_CERTIFICATE = `Entra does not accept the certificate in {file}: ${ADMIN} must upload exactly this certificate to the application {app}, and the worker's clock must be right.`
-const BAD_FEDERATION = `The token in {file} matches no federated credential of the application {app}: ${ADMIN} must compare issuer, subject and audience.`
-const NO_CONSENT = `The application {app} lacks consent in the directory {tenant}: ${ADMIN} must grant admin consent.`
-const WRONG_FLOW =
-  'Entra treated the request as a sign-in of a user, which the poller never makes: check that the client ID {app} is an application with its own credential.'
-const BAD_SCOPE =
-  'Entra does not know Microsoft Graph under the scope of the cloud "{cloud}": check the cloud in the tenants file.'
-const BLOCKED = `Conditional Access blocks the application {app} (location or risk): ${ADMIN} must allow the workers' egress addresses.`
-const OWN_AUTHORITY =
-  'The application {app} may only be used through its own directory: put the tenant ID, not a common name, into the tenants file.'
+function customers(words: string, page: string): Advice {
+  return { words, move: 'customer', page }
+}
 
-/** AADSTS number → words, or 'transient' for what Entra itself calls passing. */
-const AADSTS: ReadonlyMap<number, string> = new Map<number, string>([
+function operators(words: string, page?: string): Advice {
+  return { words, move: 'operator', ...(page === undefined ? {} : { page }) }
+}
+
+const BAD_TENANT = operators(
+  'The tenant ID {tenant} is neither a GUID nor a verified domain: correct it in the tenants file.',
+  PAGES.directory,
+)
+const OTHER_CLOUD = operators(
+  `The directory {tenant} is not in the cloud "{cloud}": set the customer's national cloud in the tenants file.`,
+)
+const NO_APP = customers(
+  `The application {app} is missing or disabled in the directory {tenant}: ${ADMIN} must register or enable it.`,
+  PAGES.enabled,
+)
+const NO_CREDENTIAL: Advice = {
+  words: 'No credential reached Entra although {file} was read: this is a fault of the poller, report it.',
+  move: 'maintainer',
+}
+const BAD_CERTIFICATE = customers(
+  `Entra does not accept the certificate in {file}: ${ADMIN} must upload exactly this certificate to the application {app}.`,
+  PAGES.credentials,
+)
+const BAD_TIME = operators(
+  'Entra finds the signed request outside its time: the operator must set the clock of the workers right or, where {file} holds a federated token, have that token written anew.',
+)
+const BAD_FEDERATION = customers(
+  `The token in {file} matches no federated credential of the application {app}: ${ADMIN} must compare issuer, subject and audience.`,
+  PAGES.federation,
+)
+const NO_CONSENT = customers(
+  `The application {app} lacks consent in the directory {tenant}: ${ADMIN} must grant admin consent.`,
+  PAGES.permissions,
+)
+const WRONG_FLOW = operators(
+  'Entra treated the request as a sign-in of a user, which the poller never makes: check that the client ID {app} is an application with its own credential.',
+  PAGES.overview,
+)
+const BAD_SCOPE = operators(
+  'Entra does not know Microsoft Graph under the scope of the cloud "{cloud}": check the cloud in the tenants file.',
+)
+const BLOCKED = customers(
+  `Conditional Access blocks the application {app} (location or risk): ${ADMIN} must allow the workers' egress addresses.`,
+  PAGES.conditionalAccess,
+)
+const OWN_AUTHORITY = operators(
+  'The application {app} may only be used through its own directory: put the tenant ID, not a common name, into the tenants file.',
+  PAGES.directory,
+)
+
+/** AADSTS number → what to say; what Entra itself calls passing is not here. */
+const AADSTS: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [
     90002,
-    'Entra knows no directory {tenant} in the cloud "{cloud}": check the tenant ID for a typo and the cloud in the tenants file.',
+    operators(
+      'Entra knows no directory {tenant} in the cloud "{cloud}": check the tenant ID for a typo and the cloud in the tenants file.',
+      PAGES.directory,
+    ),
   ],
   ...each([900023, 90019, 50059, 50128], BAD_TENANT),
   [
     700016,
-    `The application {app} does not exist in the directory {tenant}: check the client ID (an Object ID or Secret ID is often pasted instead), or ${ADMIN} must register or consent to the application.`,
+    customers(
+      `The application {app} does not exist in the directory {tenant}: check the client ID in the tenants file (an Object ID or Secret ID is often pasted instead), or ${ADMIN} must register or consent to the application.`,
+      PAGES.overview,
+    ),
   ],
   ...each([700011, 70001, 7000112, 1000031], NO_APP),
-  [7000215, `Entra rejects the client secret in {file}: ${ADMIN} must send the secret's Value; ${CREDENTIAL}.`],
-  [7000222, `The client secret in {file} has expired: ${ADMIN} must create a new one; ${CREDENTIAL}.`],
+  [
+    7000215,
+    customers(
+      `Entra rejects the client secret in {file}: ${ADMIN} must send the secret's Value; ${CREDENTIAL}.`,
+      PAGES.credentials,
+    ),
+  ],
+  [
+    7000222,
+    customers(
+      `The client secret in {file} has expired: ${ADMIN} must create a new one and send its Value; ${CREDENTIAL}.`,
+      PAGES.credentials,
+    ),
+  ],
   ...each([7000218, 7000216, 900144], NO_CREDENTIAL),
-  ...each([700027, 50048, 700030, 700024], BAD_CERTIFICATE),
+  ...each([700027, 50048, 700030], BAD_CERTIFICATE),
+  [700024, BAD_TIME],
   ...each([700211, 700212, 700213, 700229], BAD_FEDERATION),
   [
     700025,
-    `The application {app} is marked as a public client, which may not use a secret: ${ADMIN} must switch that off.`,
+    customers(
+      `The application {app} is marked as a public client, which may not use a secret: ${ADMIN} must switch that off.`,
+      PAGES.authentication,
+    ),
   ],
   ...each([500011, 70011, 1002012], BAD_SCOPE),
   ...each([53003, 530032], BLOCKED),
@@ -77,16 +138,22 @@ export function tokenFailure(body: unknown): TokenFailure {
   return known === undefined ? 'other' : `AADSTS${known}`
 }
 
-/** OAuth `error` → words, for numbers that are not in the table: Microsoft says that the numbers may change. */
-const OAUTH: ReadonlyMap<string, string> = new Map([
+/** OAuth `error` → what to say, for numbers that are not in the table: Microsoft says that the numbers may change. */
+const OAUTH: ReadonlyMap<string, Advice> = new Map([
   [
     'invalid_client',
-    `Entra rejects the credential in {file} of the application {app}: ${ADMIN} must check it; ${CREDENTIAL}.`,
+    customers(
+      `Entra rejects the credential in {file} of the application {app}: ${ADMIN} must check it and send the right one; ${CREDENTIAL}.`,
+      PAGES.credentials,
+    ),
   ],
   ['unauthorized_client', NO_APP],
   [
     'invalid_request',
-    'Entra finds the token request for {tenant} malformed: check tenant ID, client ID and cloud in the tenants file.',
+    operators(
+      'Entra finds the token request for {tenant} malformed: check tenant ID, client ID and cloud in the tenants file.',
+      PAGES.overview,
+    ),
   ],
   ['invalid_scope', BAD_SCOPE],
   ['invalid_resource', BAD_SCOPE],
@@ -95,14 +162,18 @@ const OAUTH: ReadonlyMap<string, string> = new Map([
   ['consent_required', NO_CONSENT],
   ['invalid_grant', NO_CONSENT],
 ])
+const REFUSED = customers(
+  `Entra refuses the application {app} a token for {tenant}: ${ADMIN} must look the code up in Entra's sign-in log.`,
+  PAGES.signIns,
+)
 const OAUTH_TRANSIENT = new Set(['temporarily_unavailable', 'server_error'])
 
 const SECRET_ID_HINT =
   " The secret has the shape of a GUID: most likely the Secret ID was sent instead of the secret's Value."
 const MAX_DESCRIPTION_CHARS = 2_000
 
-function each(codes: readonly number[], words: string): [number, string][] {
-  return codes.map(code => [code, words])
+function each(codes: readonly number[], advice: Advice): [number, Advice][] {
+  return codes.map(code => [code, advice])
 }
 
 /** A token endpoint's answer that is no token → what to do. */
@@ -120,13 +191,16 @@ export function entraTrouble(access: TenantAccess, refusal: EntraRefusal): Troub
   const isRefusal = status >= 400 && status < 500 && (codes.length > 0 || error !== null)
   if (passes || !isRefusal) return { kind: 'unavailable', retryAfterMs, detail }
   const known = codes.find(code => AADSTS.has(code))
-  const words =
-    (known === undefined ? undefined : AADSTS.get(known)) ??
-    (error === null ? undefined : OAUTH.get(error)) ??
-    `Entra refuses the application {app} a token for {tenant}: ${ADMIN} must look the code up in Entra's sign-in log.`
+  const advice =
+    (known === undefined ? undefined : AADSTS.get(known)) ?? (error === null ? undefined : OAUTH.get(error)) ?? REFUSED
   const code = known ?? codes[0]
   const hint = refusal.secretLooksLikeId && (known === 7000215 || error === 'invalid_client') ? SECRET_ID_HINT : ''
-  return problem(access, code === undefined ? `entra-${error}` : `AADSTS${code}`, words + hint, traceIds(body))
+  return problem(
+    access,
+    code === undefined ? `entra-${error}` : `AADSTS${code}`,
+    { ...advice, words: advice.words + hint },
+    traceIds(body),
+  )
 }
 
 type Members = ReadonlyMap<string, unknown>

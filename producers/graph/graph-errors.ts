@@ -3,7 +3,7 @@
  * Decided by the HTTP status alone, as Microsoft advises; the body only adds which permissions a token carries.
  */
 import type { TenantAccess } from './clouds.ts'
-import { ADMIN, isGuid, problem, type Trouble } from './problems.ts'
+import { ADMIN, type Advice, isGuid, neededPermission, PAGES, problem, type Trouble } from './problems.ts'
 import { firstOf, type HeaderValue } from './retry-after.ts'
 
 export interface GraphRefusal {
@@ -16,7 +16,6 @@ export interface GraphRefusal {
   readonly roles: readonly string[] | null
 }
 
-const PERMISSION = { alerts_v2: 'SecurityAlert.Read.All', alerts: 'SecurityEvents.Read.All' } as const
 const MAX_ROLES_SAID = 8
 
 /** Every status but 200 and 206; a 401 comes here only after a second token met it too. */
@@ -33,26 +32,53 @@ export function graphTrouble(access: TenantAccess, refusal: GraphRefusal): Troub
   if (status === 413) return { kind: 'split', reason: 'too-large', detail }
   // a page that is gone says nothing about the list
   const isGone = isNextLink && (status === 404 || status === 410)
-  const words = isGone ? undefined : attentionWords(access, refusal)
-  if (words !== undefined) return problem(access, `graph-${status}`, words)
+  const advice = isGone ? undefined : adviceOn(access, refusal)
+  if (advice !== undefined) return problem(access, `graph-${status}`, advice)
   return { kind: 'split', reason: isNextLink ? 'nextlink-rejected' : 'bad-request', detail }
 }
 
 const PASSING = new Set([407, 408, 409, 423, 425])
 
-function attentionWords(access: TenantAccess, refusal: GraphRefusal): string | undefined {
+function adviceOn(access: TenantAccess, refusal: GraphRefusal): Advice | undefined {
   switch (refusal.status) {
     case 401:
-      return `Graph rejects the tokens of the application {app} for {tenant}, also fresh ones: check the cloud "{cloud}" in the tenants file, or ${ADMIN} has blocked the application.`
+      return {
+        words: `Graph rejects the tokens of the application {app} for {tenant}, also fresh ones: check the cloud "{cloud}" in the tenants file, or ${ADMIN} has blocked the application.`,
+        move: 'customer',
+        page: PAGES.enabled,
+      }
     case 402:
-      return `Graph wants a licence or payment for the alerts of {tenant}: ${ADMIN} must check the subscription.`
+      return {
+        words: `Graph wants a licence or payment for the alerts of {tenant}: ${ADMIN} must check the subscription.`,
+        move: 'customer',
+        page: PAGES.licences,
+      }
     case 403:
-      return `Graph refuses the alerts of {tenant}: the application {app} lacks the application permission ${PERMISSION[access.source]}${rolesText(refusal.roles)}. ${capital(ADMIN)} must add it and grant admin consent; no write permission is needed.`
+      return forbidden(access, refusal.roles)
     case 404:
     case 410:
-      return `Graph has no list ${access.source} for {tenant} in the cloud "{cloud}": check source and cloud in the tenants file (the legacy list "alerts" was retired on 2026-10-15).`
+      return {
+        words: `Graph has no list ${access.source} for {tenant} in the cloud "{cloud}": check source and cloud in the tenants file (the legacy list "alerts" was retired on 2026-10-15).`,
+        move: 'operator',
+      }
     default:
       return undefined
+  }
+}
+
+function forbidden(access: TenantAccess, roles: readonly string[] | null): Advice {
+  const needed = neededPermission(access.source)
+  if (roles?.some(role => role === needed || role === needed.replace('.Read.', '.ReadWrite.')) === true) {
+    return {
+      words: `Graph refuses the alerts of {tenant} although the token carries ${needed}: ${ADMIN} must check that the directory has a licence of a Defender product, and that no Conditional Access policy keeps the application {app} from Microsoft Graph.`,
+      move: 'customer',
+      page: PAGES.licences,
+    }
+  }
+  return {
+    words: `Graph refuses the alerts of {tenant}: the application {app} lacks the application permission ${needed}${rolesText(roles)}. ${capital(ADMIN)} must add it and grant admin consent; no write permission is needed.`,
+    move: 'customer',
+    page: PAGES.permissions,
   }
 }
 

@@ -42,11 +42,11 @@ const TIME_MEMBER: Record<AlertSource, string> = { alerts_v2: 'lastUpdateDateTim
 /** The address to get, or why there is none to ask for; nothing has been sent yet. */
 export function targetOf(access: TenantAccess, ask: Ask, at: Endpoints): URL | Trouble {
   if (access.source === 'alerts_v2' && !at.hasAlertsV2) {
-    return problem(
-      access,
-      'cloud-without-alerts',
-      'Microsoft offers no alerts_v2 in the cloud "{cloud}": {tenant} cannot be read; check the cloud in the tenants file.',
-    )
+    return problem(access, 'cloud-without-alerts', {
+      words:
+        'Microsoft offers no alerts_v2 in the cloud "{cloud}": {tenant} cannot be read; check the cloud in the tenants file.',
+      move: 'operator',
+    })
   }
   const list = listUrl(at, access.source)
   switch (ask.kind) {

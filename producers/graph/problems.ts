@@ -9,9 +9,38 @@ export interface Problem {
   readonly code: string
   /** What is wrong, and who must do what. */
   readonly words: string
+  readonly move: Move
+  /** Where that is done, as a way through Microsoft's pages; null where it is a file. */
+  readonly page: string | null
   readonly traceId?: string
   readonly correlationId?: string
 }
+
+/** Whose move it is: the customer's administrator, who keeps the tenants file and the secrets, or who keeps the program. */
+export type Move = 'customer' | 'operator' | 'maintainer'
+
+/** With {tenant}, {app}, {file} and {cloud} to be filled in. */
+export interface Advice {
+  readonly words: string
+  readonly move: Move
+  readonly page?: string
+}
+
+/** Pages of Microsoft's admin center (entra.microsoft.com), by the names they carry there. */
+const OF_THE_APP = 'entra.microsoft.com > App registrations > {app}'
+const OF_THE_ENTERPRISE_APP = 'entra.microsoft.com > Enterprise apps > {app}'
+export const PAGES = {
+  overview: `${OF_THE_APP} > Overview`,
+  credentials: `${OF_THE_APP} > Certificates & secrets`,
+  federation: `${OF_THE_APP} > Certificates & secrets > Federated credentials`,
+  permissions: `${OF_THE_APP} > API permissions > Grant admin consent`,
+  authentication: `${OF_THE_APP} > Authentication > Settings > Allow public client flows`,
+  enabled: `${OF_THE_ENTERPRISE_APP} > Properties > Enabled for users to sign in`,
+  signIns: `${OF_THE_ENTERPRISE_APP} > Sign-in logs > Service principal sign-ins`,
+  conditionalAccess: 'entra.microsoft.com > Conditional Access > Policies (those for workload identities)',
+  directory: 'entra.microsoft.com > Overview > Tenant ID',
+  licences: 'admin.microsoft.com > Billing > Licenses',
+} as const
 
 type SplitReason = 'nextlink-refused' | 'nextlink-rejected' | 'too-large' | 'unreadable' | 'bad-request'
 
@@ -19,7 +48,13 @@ export type Trouble =
   /** Entra or Graph asks for a pause; null: it did not say how long. */
   | { readonly kind: 'throttled'; readonly retryAfterMs: number | null; readonly detail: string }
   /** It may pass: 5xx, timeout, reset, DNS, a redirect, an answer that is not Graph's. */
-  | { readonly kind: 'unavailable'; readonly retryAfterMs: number | null; readonly detail: string }
+  | {
+      readonly kind: 'unavailable'
+      readonly retryAfterMs: number | null
+      readonly detail: string
+      /** No answer came: the system's or the client's code, such as ENOTFOUND. */
+      readonly network?: string
+    }
   /** The window cannot be read this way; the caller halves it (or `$top`). */
   | { readonly kind: 'split'; readonly reason: SplitReason; readonly detail: string }
   /** Somebody has to act: consent, secret, app, cloud. */
@@ -33,6 +68,13 @@ export interface TraceIds {
 /** Who has to act in most cases; the SOC's operator only where {file} or the tenants file is named. */
 export const ADMIN = "the customer's administrator"
 
+const PERMISSION = { alerts_v2: 'SecurityAlert.Read.All', alerts: 'SecurityEvents.Read.All' } as const
+
+/** The one application permission that reading a list takes. */
+export function neededPermission(source: TenantAccess['source']): string {
+  return PERMISSION[source]
+}
+
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 export function isGuid(text: string): boolean {
@@ -40,15 +82,16 @@ export function isGuid(text: string): boolean {
 }
 
 /** Fills {tenant}, {app}, {file} and {cloud} from our own tenant record. */
-export function problem(access: TenantAccess, code: string, words: string, ids: TraceIds = {}): Trouble {
+export function problem(access: TenantAccess, code: string, advice: Advice, ids: TraceIds = {}): Trouble {
   const values: Record<string, string> = {
     tenant: printable(access.tenantId),
     app: printable(access.clientId),
     file: printable(access.credential.file),
     cloud: printable(access.cloud),
   }
-  const said = words.replace(/\{(tenant|app|file|cloud)\}/g, (_, name: string) => values[name] ?? '')
-  return { kind: 'needs-attention', problem: { code, words: said, ...ids } }
+  const filled = (text: string) => text.replace(/\{(tenant|app|file|cloud)\}/g, (_, name: string) => values[name] ?? '')
+  const page = advice.page === undefined ? null : filled(advice.page)
+  return { kind: 'needs-attention', problem: { code, words: filled(advice.words), move: advice.move, page, ...ids } }
 }
 
 /** Printable ASCII, bounded: these come from the tenants file, which an operator wrote. */
@@ -59,4 +102,9 @@ function printable(text: string): string {
 /** Trouble that may pass, of unknown length. */
 export function unavailable(detail: string): Trouble {
   return { kind: 'unavailable', retryAfterMs: null, detail }
+}
+
+/** `detail`: with the code in it. */
+export function unanswered(detail: string, network: string): Trouble {
+  return { kind: 'unavailable', retryAfterMs: null, detail, network }
 }

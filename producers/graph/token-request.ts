@@ -10,7 +10,7 @@ import { endpoints, type TenantAccess, tokenUrl } from './clouds.ts'
 import { type Credential, readCredential } from './credentials.ts'
 import { entraTrouble, type TokenFailure, tokenFailure } from './entra-errors.ts'
 import type { Exchange, PostForm } from './exchange.ts'
-import { isGuid, problem, type Trouble, unavailable } from './problems.ts'
+import { isGuid, problem, type Trouble, unanswered, unavailable } from './problems.ts'
 import { httpDateMs, retryAfterMs } from './retry-after.ts'
 
 /** What a token says of itself. A hint for words, never a verdict: Microsoft may change the format at any time. */
@@ -48,11 +48,10 @@ const SHARED_AUTHORITIES = new Set(['common', 'organizations', 'consumers'])
 /** One POST to the tenant's token endpoint, or none if it could not succeed. */
 export async function acquireToken(deps: TokenDeps, access: TenantAccess, closing: AbortSignal): Promise<Acquired> {
   if (!TENANT_ID.test(access.tenantId) || SHARED_AUTHORITIES.has(access.tenantId.toLowerCase())) {
-    return problem(
-      access,
-      'tenant-id',
-      'The tenant ID {tenant} is neither a GUID nor a domain: correct it in the tenants file.',
-    )
+    return problem(access, 'tenant-id', {
+      words: 'The tenant ID {tenant} is neither a GUID nor a domain: correct it in the tenants file.',
+      move: 'operator',
+    })
   }
   const credential = await readCredential(deps.secretsDir, access)
   if ('problem' in credential || 'detail' in credential) return credential
@@ -165,14 +164,13 @@ function verdict(
   clock: Clock,
 ): Acquired {
   if (heard === null) {
-    return problem(
-      access,
-      'credential-unusable',
-      'No token request could be made from the credential in {file}: the operator must replace it.',
-    )
+    return problem(access, 'credential-unusable', {
+      words: 'No token request could be made from the credential in {file}: the operator must replace it.',
+      move: 'operator',
+    })
   }
   const { exchange, body } = heard
-  if (exchange.kind === 'failed') return unavailable(`Entra did not answer (${exchange.code})`)
+  if (exchange.kind === 'failed') return unanswered(`Entra did not answer (${exchange.code})`, exchange.code)
   const { status, headers } = exchange
   const dateMs = httpDateMs(headers['date'])
   if (status < 200 || status > 299) {
@@ -191,11 +189,11 @@ function verdict(
     typeof claims?.tid === 'string' &&
     claims.tid.toLowerCase() !== access.tenantId.toLowerCase()
   ) {
-    return problem(
-      access,
-      'token-of-another-tenant',
-      'Entra issued a token for another directory than {tenant}: nothing is read with it; check what answers for the login host.',
-    )
+    return problem(access, 'token-of-another-tenant', {
+      words:
+        'Entra issued a token for another directory than {tenant}: nothing is read with it; check what answers for the login host.',
+      move: 'operator',
+    })
   }
   const skewMs = dateMs === null ? null : dateMs - exchange.receivedAtMs
   return {

@@ -66,8 +66,10 @@ export function spoilAnswer(state: GraphState, request: IncomingMessage, good: A
     case 'partial':
       return { ...withHeader(good, 'warning', WARNINGS[fault.warning]), status: 206 }
     case 'aadsts': {
-      const tenant = /^\/([^/]+)\//.exec(request.url ?? '')?.[1] ?? ''
-      return entraError(fault.code, { simNowMs: simNow(state), tenant, app: 'simulated', correlationId: 'simulated' })
+      const url = new URL(request.url ?? '', 'http://simulated')
+      const tenant = url.pathname.split('/')[1] ?? ''
+      const correlationId = url.searchParams.get('client-request-id') ?? ''
+      return entraError(fault.code, { simNowMs: simNow(state), tenant, app: 'simulated', correlationId })
     }
     case 'no-token':
       return { ...good, body: Buffer.from('{"token_type":"Bearer","expires_in":3599}') }

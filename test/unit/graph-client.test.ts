@@ -217,7 +217,7 @@ describe('what Graph refuses', () => {
   })
 
   test('a missing permission is named with what the token carries instead, and the next try has a new token', async () => {
-    const roles = [['User.Read.All', 'SecurityAlert.ReadWrite.All'], ['SecurityAlert.Read.All']]
+    const roles = [['User.Read.All', 'SecurityEvents.ReadWrite.All'], ['SecurityAlert.Read.All']]
     await using server = await startServer({
       token: n => tokenReply(n, undefined, { access_token: jwt({ tid: TENANT.toUpperCase(), roles: roles[n] }) }),
       page: n => (n === 0 ? { status: 403, body: `{"error":{"message":"${SENTINEL}"}}` } : emptyPage()),
@@ -228,7 +228,7 @@ describe('what Graph refuses', () => {
     expect(answer.kind === 'needs-attention' && answer.problem.words).toMatch(
       /lacks the application permission SecurityAlert\.Read\.All \(its token carries User\.Read\.All, .*administrator must/,
     )
-    expect(one.graph.grant(TENANT)?.writeRoles).toEqual(['SecurityAlert.ReadWrite.All'])
+    expect(one.graph.grant(TENANT)?.writeRoles).toEqual(['SecurityEvents.ReadWrite.All'])
     expect(await one.graph.page(one.access, WINDOW, never)).toMatchObject({ kind: 'page' })
     expect(server.posts()).toHaveLength(2)
     expect(one.graph.grant(TENANT)).toEqual({ roles: ['SecurityAlert.Read.All'], writeRoles: [] })

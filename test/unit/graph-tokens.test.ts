@@ -392,6 +392,8 @@ describe('what Entra refuses', () => {
       problem: {
         code: `AADSTS${number}`,
         words: expect.stringMatching(words),
+        move: expect.stringMatching(/^(customer|operator|maintainer)$/),
+        page: expect.toSatisfy((page: unknown) => page === null || typeof page === 'string'),
         traceId: '0a0b0c0d-0000-4000-8000-000000000001',
         correlationId: '0a0b0c0d-0000-4000-8000-000000000002',
       },

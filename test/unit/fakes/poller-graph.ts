@@ -164,7 +164,8 @@ export function graphModel(clock: Clock, access: { readonly tenantId: string }, 
   function troubleNow(): Trouble | null {
     const what = spanNow()
     if (what === 'unavailable') return { kind: 'unavailable', retryAfterMs: null, detail: 'status 503' }
-    if (what === 'needs-attention') return { kind: 'needs-attention', problem: { code: 'graph-403', words: 'consent' } }
+    if (what === 'needs-attention')
+      return { kind: 'needs-attention', problem: { code: 'graph-403', words: 'consent', move: 'customer', page: null } }
     return null
   }
 

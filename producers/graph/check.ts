@@ -1,0 +1,183 @@
+/**
+ * Whether a tenant can be read, asked in the order in which things go wrong: the credential as it lies there, a token,
+ * what the token says of itself, and then the very list that is polled, whose answer alone is the verdict.
+ */
+import type { Clock } from '../../platform/clock.ts'
+import { fromEpochMs } from '../window.ts'
+import type { Graph } from './client.ts'
+import { endpoints, type TenantAccess } from './clouds.ts'
+import { inspectCredential } from './credentials.ts'
+import { networkWords } from './network-errors.ts'
+import type { PageAnswer } from './pages.ts'
+import { neededPermission, type Problem, type Trouble } from './problems.ts'
+
+export interface Step {
+  readonly step: 'credential' | 'token' | 'permission' | 'alerts'
+  readonly result: 'ok' | 'look' | 'failed' | 'not reached'
+  readonly words: string
+}
+
+export interface Check {
+  /**
+   * `works`: alerts were listed. `quiet`: the list answers and is empty, which proves nothing about the customer's
+   * protection. `fix`: somebody has to act. `unclear`: it could not be found out, and the customer is not to blame.
+   */
+  readonly verdict: 'works' | 'quiet' | 'fix' | 'unclear'
+  readonly words: string
+  readonly problem: Problem | null
+  readonly steps: readonly Step[]
+  /** Application permissions that the token carries; null: it cannot be read, or there is none. */
+  readonly roles: readonly string[] | null
+  /** The end of a certificate or a federated token, ISO; a secret does not say its own. */
+  readonly credentialEnds: string | null
+  /** Entra's or Graph's clock minus ours; null: not known. */
+  readonly skewMs: number | null
+}
+
+export interface CheckDeps {
+  readonly graph: Graph
+  readonly secretsDir: string
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+const DAYS_BACK = 30
+const DAY_MS = 86_400_000
+/** A page may be empty and have a next one. */
+const PAGES_MAX = 10
+/** Entra takes signed requests whose time is off by this at most. */
+const CLOCK_MAX_MS = 5 * 60_000
+const WARN_AHEAD_DAYS = 30
+
+const STEPS = ['credential', 'token', 'permission', 'alerts'] as const
+
+/** Never rejects but with the signal's reason. Sends one token request, and page requests until one shows an alert. */
+export async function checkTenant(access: TenantAccess, deps: CheckDeps): Promise<Check> {
+  const steps: Step[] = []
+  const found = {
+    roles: null as readonly string[] | null,
+    credentialEnds: null as string | null,
+    skewMs: null as number | null,
+  }
+  const end = (verdict: Check['verdict'], words: string, problem: Problem | null = null): Check => {
+    const rest = STEPS.slice(steps.length).map((step): Step => ({ step, result: 'not reached', words: '' }))
+    return { verdict, words, problem, steps: [...steps, ...rest], ...found }
+  }
+  const stop = (step: Step['step'], trouble: Trouble): Check => {
+    const [verdict, words] = verdictOf(trouble, access)
+    steps.push({ step, result: 'failed', words })
+    return end(verdict, words, trouble.kind === 'needs-attention' ? trouble.problem : null)
+  }
+
+  const credential = await inspectCredential(deps.secretsDir, access)
+  if (credential.kind !== 'credential') return stop('credential', credential)
+  found.credentialEnds = credential.ends
+  steps.push({ step: 'credential', ...credentialWords(access, credential, deps.clock.now()) })
+
+  const time = await deps.graph.now(access, deps.signal)
+  if (time.kind !== 'time') return stop('token', time)
+  found.skewMs = time.epochMs - deps.clock.now()
+  const clockWords = clockOff(found.skewMs)
+  steps.push({
+    step: 'token',
+    result: clockWords === null ? 'ok' : 'look',
+    words: clockWords ?? `Entra issues a token to the application ${access.clientId}.`,
+  })
+
+  const grant = deps.graph.grant(access.tenantId)
+  found.roles = grant?.roles ?? null
+  steps.push({ step: 'permission', ...permissionWords(access, found.roles, grant?.writeRoles ?? []) })
+
+  const listed = await listAny(access, deps, time.epochMs)
+  if (typeof listed !== 'string') return stop('alerts', listed)
+  const words = WORDS[listed](access)
+  steps.push({ step: 'alerts', result: listed === 'some' ? 'ok' : 'look', words })
+  return end(listed === 'some' ? 'works' : listed === 'none' ? 'quiet' : 'unclear', words)
+}
+
+type Listed = 'some' | 'none' | 'silent providers'
+
+/** Asks the list as a poll does, for the last days, one alert a page. */
+async function listAny(access: TenantAccess, deps: CheckDeps, nowMs: number): Promise<Listed | Trouble> {
+  const window = { from: fromEpochMs(nowMs - DAYS_BACK * DAY_MS), to: fromEpochMs(nowMs) }
+  let answer: PageAnswer = await deps.graph.page(
+    access,
+    { kind: 'window', ...window, top: 1, by: 'lastUpdate' },
+    deps.signal,
+  )
+  for (let pages = 1; answer.kind === 'page'; pages++) {
+    if (answer.alerts.length > 0) return 'some'
+    if (answer.partial.length > 0) return 'silent providers'
+    if (answer.nextLink === null || pages === PAGES_MAX) return 'none'
+    answer = await deps.graph.page(access, { kind: 'next', link: answer.nextLink }, deps.signal)
+  }
+  return answer
+}
+
+const WORDS: Readonly<Record<Listed, (access: TenantAccess) => string>> = {
+  some: ({ source }) => `The list ${source} answers, with alerts of the last ${DAYS_BACK} days.`,
+  none: ({ source }) =>
+    source === 'alerts'
+      ? 'The legacy list "alerts" answers and is empty. Microsoft retired it on 2026-10-15, so that proves nothing: add SecurityAlert.Read.All and set source: alerts_v2.'
+      : `The list ${source} answers, and holds no alert of the last ${DAYS_BACK} days. That is not yet proof of a quiet customer: it also looks so where no Defender product is licensed, or where alerts belong to no incident in Defender XDR.`,
+  'silent providers': ({ source }) =>
+    `The list ${source} answers in part: some of the products behind it did not answer, and the others have no alert of the last ${DAYS_BACK} days. Check again later.`,
+}
+
+function verdictOf(trouble: Trouble, access: TenantAccess): ['fix' | 'unclear', string] {
+  switch (trouble.kind) {
+    case 'needs-attention':
+      return ['fix', trouble.problem.words]
+    case 'throttled':
+      return ['unclear', `${trouble.detail}: it asks for a pause. Check again later; the customer has nothing to do.`]
+    case 'split':
+      return ['unclear', `${trouble.detail}. Check again later; the customer has nothing to do.`]
+    case 'unavailable': {
+      if (trouble.network === undefined)
+        return ['unclear', `${trouble.detail}. Check again later; the customer has nothing to do.`]
+      const at = endpoints(access.cloud)
+      const host = new URL(trouble.detail.startsWith('Entra') ? at.loginBase : at.graphBase).host
+      return ['unclear', `No answer from ${host}: ${networkWords(trouble.network)}. The customer has nothing to do.`]
+    }
+  }
+}
+
+type Said = Pick<Step, 'result' | 'words'>
+
+function credentialWords(
+  { credential: { file } }: TenantAccess,
+  { ends, looksLikeId }: { readonly ends: string | null; readonly looksLikeId: boolean },
+  nowMs: number,
+): Said {
+  if (looksLikeId)
+    return {
+      result: 'look',
+      words: `The secret in ${file} has the shape of a GUID: most likely the Secret ID was sent instead of the secret's Value.`,
+    }
+  if (ends === null) return { result: 'ok', words: `The credential in ${file} can be read.` }
+  const days = Math.floor((Date.parse(ends) - nowMs) / DAY_MS)
+  if (days < 0) return { result: 'look', words: `The credential in ${file} ended on ${ends}.` }
+  const words = `The credential in ${file} can be read, and ends on ${ends}, in ${days} days.`
+  return { result: days < WARN_AHEAD_DAYS ? 'look' : 'ok', words }
+}
+
+function clockOff(skewMs: number): string | null {
+  if (Math.abs(skewMs) <= CLOCK_MAX_MS) return null
+  const minutes = Math.round(Math.abs(skewMs) / 60_000)
+  return `Entra issues a token, but the clock of this machine is ${minutes} minutes ${skewMs > 0 ? 'behind' : 'ahead'}: set it right, signed requests are refused like that.`
+}
+
+function permissionWords(access: TenantAccess, roles: readonly string[] | null, writeRoles: readonly string[]): Said {
+  if (roles === null) return { result: 'ok', words: 'The token does not say what it may do; the list will.' }
+  const needed = neededPermission(access.source)
+  if (roles.length === 0) {
+    const words = `The token carries no permission at all: ${needed} was not added, or never got admin consent.`
+    return { result: 'look', words }
+  }
+  const enough = roles.some(role => role === needed || role === needed.replace('.Read.', '.ReadWrite.'))
+  const carried = `The token carries ${roles.join(', ')}`
+  const more =
+    writeRoles.length === 0 ? '' : ` Nothing needs more than reading: ${writeRoles.join(', ')} can be taken back.`
+  const words = `${carried}${enough ? '' : `, not ${needed}`}.${more}`
+  return { result: enough && writeRoles.length === 0 ? 'ok' : 'look', words }
+}
