@@ -17,6 +17,7 @@ import type { SweepOptions } from './sweep.ts'
 import { sweepTenants } from './sweep.ts'
 import { applyTenants, listTenants, removeTenants } from './tenants.ts'
 import { checkTenants } from './tenants-check.ts'
+import { type InviteOptions, inviteTenant } from './tenants-invite.ts'
 import { applyTopicTable, checkTopicTable } from './topics.ts'
 
 /** `done` is given what a command came to. */
@@ -81,6 +82,31 @@ export function program(io: Io, done: (result: Promise<number> | number) => Prom
     .action((file: string | undefined, options: { tenant?: string[]; output: Format }) =>
       done(checkTenants(io, options.output, { ...options, ...(file === undefined ? {} : { file }) })),
     )
+  tenants
+    .command('invite')
+    .description('print the guide for one customer: what their administrator has to do, and what they send back')
+    .requiredOption('--name <customer>', 'the customer, as the guide shall name them')
+    .addOption(
+      new Option('--cloud <cloud>', 'where their directory is').choices(['global', 'usgov', 'dod']).default('global'),
+    )
+    .addOption(
+      new Option('--source <list>', 'the list to be read').choices(['alerts_v2', 'alerts']).default('alerts_v2'),
+    )
+    .addOption(
+      new Option(
+        '--credential <kind>',
+        'how the application proves who it is; shared-app: one of ours for all customers',
+      )
+        .choices(['secret', 'certificate', 'federated', 'shared-app'])
+        .default('secret'),
+    )
+    .option('--tenant-id <id>', 'their directory, for the consent link')
+    .option('--client-id <id>', 'our application, for shared-app')
+    .option('--issuer <url>', 'of our identity, for federated')
+    .option('--subject <text>', 'of our identity, for federated')
+    .option('--hand-over <words>', 'how they send the checklist, as in "by our portal"')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['markdown', 'html']).default('markdown'))
+    .action((options: InviteOptions) => done(inviteTenant(io, options)))
   tenants
     .command('list')
     .description('the tenants as they stand in Kafka')

@@ -17,6 +17,9 @@ const STALE_MIN_MS = 300_000
 /** A tenant that was just applied is not yet polled. */
 const GRACE_MS = 120_000
 const WATCH_EVERY_MS = 2_000
+const DAY_MS = 86_400_000
+/** From then on an ending credential is said each time. */
+const EXPIRY_SAID_DAYS = 60
 
 type State = 'ok' | 'catching-up' | 'throttled' | 'needs-attention' | 'stale' | 'off-boarded'
 
@@ -32,6 +35,9 @@ interface StatusRow {
   readonly page: string | null
   /** When a tenant with a problem is tried again at the latest. */
   readonly nextTry: string | null
+  /** As the tenants file says, with the whole days until then, negative after it; null: it does not say. */
+  readonly credentialExpires: string | null
+  readonly credentialDaysLeft: number | null
   readonly lastPoll: string | null
   /** Seconds since the last complete poll; null before the first. */
   readonly freshness: number | null
@@ -149,6 +155,11 @@ function print(io: Io, format: Format, status: Status): void {
     }
     const reasons = Object.entries(row.parkedByReason).map(([reason, count]) => `${count} ${reason}`)
     if (reasons.length > 0) io.say(`${row.tenantId} parked now: ${reasons.join(', ')}; see \`socos parked list\`\n`)
+    const days = row.credentialDaysLeft
+    if (days !== null && days <= EXPIRY_SAID_DAYS) {
+      const when = days < 0 ? 'has ended by the tenants file' : `ends in ${days} days`
+      io.say(`${row.tenantId} credential ${when} (${row.credentialExpires}): ask the customer for the next one\n`)
+    }
     for (const gap of row.gaps) io.say(`${row.tenantId} gap ${gap.from} to ${gap.to}: ${gap.reason}\n`)
   }
   for (const { lane, records } of status.lost) {
@@ -213,6 +224,8 @@ function rowOf(
     problemSince: problem === null ? null : isoOf(checkpoint?.problemSince ?? null),
     whoseMove: state === 'needs-attention' ? (checkpoint?.move ?? null) : null,
     page: state === 'needs-attention' ? (checkpoint?.page ?? null) : null,
+    credentialExpires: tenant?.credentialExpires ?? null,
+    credentialDaysLeft: daysLeft(tenant, nowMs),
     nextTry: problem === null || state === 'stale' ? null : isoOf(checkpoint?.nextTryAt ?? null),
     lastPoll: isoOf(checkpoint?.polledAt ?? null),
     freshness:
@@ -270,6 +283,12 @@ function stateOf(
       return { state, problem: checkpoint.problem ?? checkpoint.state }
     }
   }
+}
+
+function daysLeft(tenant: Tenant | undefined, nowMs: number): number | null {
+  const endMs =
+    tenant?.state === 'active' && tenant.credentialExpires !== null ? Date.parse(tenant.credentialExpires) : NaN
+  return Number.isNaN(endMs) ? null : Math.floor((endMs - nowMs) / DAY_MS)
 }
 
 function isoOf(ms: number | null): string | null {

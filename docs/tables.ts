@@ -1,5 +1,7 @@
 /** Writes the tables in the documents from the code that they describe: `npm run docs:tables`. A test fails when one is old. */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { otherWays, plainGuide } from '../cli/guide.ts'
+import { toMarkdown } from '../cli/guide-render.ts'
 import { type Instrument, instruments, METRIC_PREFIX } from '../platform/metrics-table.ts'
 import { settingEntries } from '../platform/settings-table.ts'
 import { ACLS } from '../schemas/acls.ts'
@@ -10,7 +12,15 @@ const DAY_MS = 86_400_000
 const MIB = 1_048_576
 const LABEL_VALUES_SHOWN = 20
 
-const TABLES: Readonly<Record<string, () => string>> = { topics, settings, metrics, reasons, acls }
+const TABLES: Readonly<Record<string, () => string>> = {
+  topics,
+  settings,
+  metrics,
+  reasons,
+  acls,
+  guide: () => toMarkdown(plainGuide()),
+  ways: () => toMarkdown(otherWays()),
+}
 
 /** Files that hold tables between `<!-- table: NAME -->` and `<!-- end -->`. */
 export const DOCUMENTS = [
@@ -18,6 +28,7 @@ export const DOCUMENTS = [
   'docs/settings.md',
   'docs/metrics.md',
   'docs/security.md',
+  'docs/onboarding-guide.md',
   'schemas/README.md',
 ] as const
 

@@ -2,6 +2,8 @@
 interface CloudHosts {
   readonly loginHost: string
   readonly graphHost: string
+  /** Where administrators go. */
+  readonly adminHost: string
   readonly hasAlertsV2: boolean
 }
 
@@ -23,12 +25,28 @@ export interface TenantAccess {
 }
 
 const CLOUDS: Record<Cloud, CloudHosts> = {
-  global: { loginHost: 'login.microsoftonline.com', graphHost: 'graph.microsoft.com', hasAlertsV2: true },
-  usgov: { loginHost: 'login.microsoftonline.us', graphHost: 'graph.microsoft.us', hasAlertsV2: true },
-  dod: { loginHost: 'login.microsoftonline.us', graphHost: 'dod-graph.microsoft.us', hasAlertsV2: true },
+  global: {
+    loginHost: 'login.microsoftonline.com',
+    graphHost: 'graph.microsoft.com',
+    adminHost: 'entra.microsoft.com',
+    hasAlertsV2: true,
+  },
+  usgov: {
+    loginHost: 'login.microsoftonline.us',
+    graphHost: 'graph.microsoft.us',
+    adminHost: 'entra.microsoft.us',
+    hasAlertsV2: true,
+  },
+  dod: {
+    loginHost: 'login.microsoftonline.us',
+    graphHost: 'dod-graph.microsoft.us',
+    adminHost: 'entra.microsoft.us',
+    hasAlertsV2: true,
+  },
   china: {
     loginHost: 'login.partner.microsoftonline.cn',
     graphHost: 'microsoftgraph.chinacloudapi.cn',
+    adminHost: 'entra.microsoftonline.cn',
     hasAlertsV2: false,
   },
 }
@@ -70,6 +88,10 @@ export function endpoints(cloud: Cloud, sandboxUrl?: URL): Endpoints {
     hasAlertsV2,
     isSandbox: sandbox !== undefined,
   }
+}
+
+export function adminCenter(cloud: Cloud): string {
+  return CLOUDS[cloud].adminHost
 }
 
 export function tokenUrl(at: Endpoints, tenantId: string): URL {

@@ -6,12 +6,14 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { sep } from 'node:path'
 
+import { registerSecret } from '../../platform/log-scrub.ts'
 import { placeSecret, readSecretFile, secretFileVersion } from '../../platform/secret-file.ts'
 import type { TenantAccess } from './clouds.ts'
 import { type Advice, isGuid, problem, type Trouble } from './problems.ts'
 
 export type Credential =
-  | { readonly kind: 'secret'; readonly secret: string }
+  /** The present one and, while it is being changed, the next: a line each. */
+  | { readonly kind: 'secrets'; readonly secrets: readonly [string, ...string[]] }
   | {
       readonly kind: 'certificate'
       readonly privateKey: string
@@ -56,8 +58,8 @@ export async function inspectCredential(secretsDir: string, access: TenantAccess
   const credential = await readCredential(secretsDir, access)
   if ('problem' in credential || 'detail' in credential) return credential
   switch (credential.kind) {
-    case 'secret':
-      return { kind: 'credential', ends: null, looksLikeId: isGuid(credential.secret) }
+    case 'secrets':
+      return { kind: 'credential', ends: null, looksLikeId: credential.secrets.some(isGuid) }
     case 'certificate':
       return { kind: 'credential', ends: credential.ends, looksLikeId: false }
     case 'assertion':
@@ -102,12 +104,23 @@ async function placeOf(
 function credentialFrom(access: TenantAccess, text: string): Credential | Trouble {
   switch (access.credential.kind) {
     case 'secretFile':
-      return { kind: 'secret', secret: text }
+      return secretsFrom(access, text)
     case 'federatedTokenFile':
       return { kind: 'assertion', assertion: text.trim() }
     case 'certificateFile':
       return certificateFrom(access, text)
   }
+}
+
+function secretsFrom(access: TenantAccess, text: string): Credential | Trouble {
+  const [first, ...more] = text.split(/\r?\n/).filter(line => line.trim() !== '')
+  if (first === undefined || more.length > 1) {
+    const words =
+      'The file {file} must hold the client secret or, while it is being changed, two of them, a line each, and nothing else: the operator must put that there.'
+    return problem(access, 'secret-file-unusable', operators(words))
+  }
+  for (const secret of [first, ...more]) registerSecret(secret)
+  return { kind: 'secrets', secrets: [first, ...more] }
 }
 
 function certificateFrom(access: TenantAccess, pem: string): Credential | Trouble {

@@ -2,7 +2,7 @@
  * What can go wrong between a tenant and its alerts. Every sentence is ours: nothing that Entra or Graph wrote is
  * repeated except numbers, GUIDs and names of a known list, because their texts may echo what was sent.
  */
-import type { TenantAccess } from './clouds.ts'
+import { adminCenter, type TenantAccess } from './clouds.ts'
 
 export interface Problem {
   /** Stable: `AADSTS7000222`, `entra-invalid_client`, `graph-403`, `secret-file-missing` … */
@@ -19,16 +19,16 @@ export interface Problem {
 /** Whose move it is: the customer's administrator, who keeps the tenants file and the secrets, or who keeps the program. */
 export type Move = 'customer' | 'operator' | 'maintainer'
 
-/** With {tenant}, {app}, {file} and {cloud} to be filled in. */
+/** With {tenant}, {app}, {file}, {cloud} and {admin} to be filled in. */
 export interface Advice {
   readonly words: string
   readonly move: Move
   readonly page?: string
 }
 
-/** Pages of Microsoft's admin center (entra.microsoft.com), by the names they carry there. */
-const OF_THE_APP = 'entra.microsoft.com > App registrations > {app}'
-const OF_THE_ENTERPRISE_APP = 'entra.microsoft.com > Enterprise apps > {app}'
+/** Pages of Microsoft's admin center, by the names they carry there. */
+const OF_THE_APP = '{admin} > App registrations > {app}'
+const OF_THE_ENTERPRISE_APP = '{admin} > Enterprise apps > {app}'
 export const PAGES = {
   overview: `${OF_THE_APP} > Overview`,
   credentials: `${OF_THE_APP} > Certificates & secrets`,
@@ -37,8 +37,8 @@ export const PAGES = {
   authentication: `${OF_THE_APP} > Authentication > Settings > Allow public client flows`,
   enabled: `${OF_THE_ENTERPRISE_APP} > Properties > Enabled for users to sign in`,
   signIns: `${OF_THE_ENTERPRISE_APP} > Sign-in logs > Service principal sign-ins`,
-  conditionalAccess: 'entra.microsoft.com > Conditional Access > Policies (those for workload identities)',
-  directory: 'entra.microsoft.com > Overview > Tenant ID',
+  conditionalAccess: '{admin} > Conditional Access > Policies (those for workload identities)',
+  directory: '{admin} > Overview > Tenant ID',
   licences: 'admin.microsoft.com > Billing > Licenses',
 } as const
 
@@ -81,15 +81,17 @@ export function isGuid(text: string): boolean {
   return GUID.test(text)
 }
 
-/** Fills {tenant}, {app}, {file} and {cloud} from our own tenant record. */
+/** Fills them in from our own tenant record. */
 export function problem(access: TenantAccess, code: string, advice: Advice, ids: TraceIds = {}): Trouble {
   const values: Record<string, string> = {
     tenant: printable(access.tenantId),
     app: printable(access.clientId),
     file: printable(access.credential.file),
     cloud: printable(access.cloud),
+    admin: adminCenter(access.cloud),
   }
-  const filled = (text: string) => text.replace(/\{(tenant|app|file|cloud)\}/g, (_, name: string) => values[name] ?? '')
+  const filled = (text: string) =>
+    text.replace(/\{(tenant|app|file|cloud|admin)\}/g, (_, name: string) => values[name] ?? '')
   const page = advice.page === undefined ? null : filled(advice.page)
   return { kind: 'needs-attention', problem: { code, words: filled(advice.words), move: advice.move, page, ...ids } }
 }

@@ -38,15 +38,31 @@ export interface TokenDeps {
   readonly failed?: (failure: TokenFailure) => void
 }
 
-export type Acquired = { readonly kind: 'acquired'; readonly token: Token; readonly lifeMs: number } | Trouble
+export type Acquired =
+  | {
+      readonly kind: 'acquired'
+      readonly token: Token
+      readonly lifeMs: number
+      /** Which secret of the file Entra took, from 0; 0 for other credentials. */
+      readonly secretAt: number
+    }
+  | Trouble
 
 const MAX_LIFE_MS = 24 * 3_600_000
 const MAX_TOKEN_CHARS = 16_384
 const TENANT_ID = /^[0-9a-z](?:[0-9a-z.-]{0,253}[0-9a-z])?$/i
 const SHARED_AUTHORITIES = new Set(['common', 'organizations', 'consumers'])
 
-/** One POST to the tenant's token endpoint, or none if it could not succeed. */
-export async function acquireToken(deps: TokenDeps, access: TenantAccess, closing: AbortSignal): Promise<Acquired> {
+/**
+ * One POST to the tenant's token endpoint, or none if it could not succeed. Where the file holds two secrets and Entra
+ * refuses one as such, a second POST with the other. `secretAt`: the one to begin with.
+ */
+export async function acquireToken(
+  deps: TokenDeps,
+  access: TenantAccess,
+  closing: AbortSignal,
+  secretAt = 0,
+): Promise<Acquired> {
   if (!TENANT_ID.test(access.tenantId) || SHARED_AUTHORITIES.has(access.tenantId.toLowerCase())) {
     return problem(access, 'tenant-id', {
       words: 'The tenant ID {tenant} is neither a GUID nor a domain: correct it in the tenants file.',
@@ -55,6 +71,29 @@ export async function acquireToken(deps: TokenDeps, access: TenantAccess, closin
   }
   const credential = await readCredential(deps.secretsDir, access)
   if ('problem' in credential || 'detail' in credential) return credential
+  if (credential.kind !== 'secrets') return (await requestToken(deps, access, credential, 0, closing)).acquired
+  const { secrets } = credential
+  const first = secretAt < secrets.length ? secretAt : 0
+  const ask = (at: number) => requestToken(deps, access, { kind: 'secret', secret: secrets[at] ?? '' }, at, closing)
+  const { acquired, isClientRefused } = await ask(first)
+  return secrets.length > 1 && isClientRefused ? (await ask(1 - first)).acquired : acquired
+}
+
+type Usable = Exclude<Credential, { kind: 'secrets' }> | { readonly kind: 'secret'; readonly secret: string }
+
+interface Outcome {
+  readonly acquired: Acquired
+  /** Entra finds fault with the credential: the secret is wrong or over. */
+  readonly isClientRefused: boolean
+}
+
+async function requestToken(
+  deps: TokenDeps,
+  access: TenantAccess,
+  credential: Usable,
+  secretAt: number,
+  closing: AbortSignal,
+): Promise<Outcome> {
   const network = createNetwork(deps, access, closing)
   const at = endpoints(access.cloud, deps.sandboxUrl ?? undefined)
   let value: string | undefined
@@ -63,7 +102,7 @@ export async function acquireToken(deps: TokenDeps, access: TenantAccess, closin
       auth: {
         clientId: access.clientId,
         authority: `${at.authorityBase}/${access.tenantId}`,
-        ...secretOf(credential),
+        ...authOf(credential),
         // plain http exists only here, and only because somebody started the worker with a sandbox
         ...(at.isSandbox ? { authorityMetadata: sandboxMetadata(tokenUrl(at, access.tenantId)) } : {}),
       },
@@ -79,17 +118,22 @@ export async function acquireToken(deps: TokenDeps, access: TenantAccess, closin
   } catch {
     // msal's errors lose what the endpoint said; the network module kept it
   }
-  if (closing.aborted) return unavailable('the Graph client was closed')
+  if (closing.aborted) return { acquired: unavailable('the Graph client was closed'), isClientRefused: false }
   const heard = network.heard()
-  const acquired = verdict(access, credential, heard, value, deps.clock)
+  const acquired = verdict(access, credential, heard, value, deps.clock, secretAt)
   // without an answer nothing was asked: the credential could not be used
   if (acquired.kind !== 'acquired' && heard !== null) {
     deps.failed?.(heard.exchange.kind === 'failed' ? 'network' : tokenFailure(heard.body))
   }
-  return acquired
+  const isRefused = acquired.kind === 'needs-attention' && heard !== null
+  return { acquired, isClientRefused: isRefused && isClientError(heard.body) }
 }
 
-function secretOf(credential: Credential) {
+function isClientError(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'error' in body && body.error === 'invalid_client'
+}
+
+function authOf(credential: Usable) {
   switch (credential.kind) {
     case 'secret':
       return { clientSecret: credential.secret }
@@ -158,10 +202,11 @@ function parsed(body: Buffer | string): unknown {
 
 function verdict(
   access: TenantAccess,
-  credential: Credential,
+  credential: Usable,
   heard: Heard | null,
   value: string | undefined,
   clock: Clock,
+  secretAt: number,
 ): Acquired {
   if (heard === null) {
     return problem(access, 'credential-unusable', {
@@ -198,6 +243,7 @@ function verdict(
   const skewMs = dateMs === null ? null : dateMs - exchange.receivedAtMs
   return {
     kind: 'acquired',
+    secretAt,
     lifeMs: Math.min(lifeMs, MAX_LIFE_MS),
     token: { kind: 'token', value, grant: grantOf(claims), skewMs },
   }

@@ -25,6 +25,8 @@ interface Entry {
   /** From here on a new one is tried for, until here the old one serves. */
   refreshAtMs: number
   endsAtMs: number
+  /** Which of the secrets of the file Entra took last. */
+  secretAt: number
   flight: Promise<Acquired> | null
 }
 
@@ -41,19 +43,20 @@ export function createTokens(deps: TokenDeps): Tokens {
     const identity = JSON.stringify([cloud, clientId, credential.kind, credential.file])
     const known = entries.get(keyOf(access.tenantId))
     if (known?.identity === identity) return known
-    const entry: Entry = { identity, token: null, refreshAtMs: 0, endsAtMs: 0, flight: null }
+    const entry: Entry = { identity, token: null, refreshAtMs: 0, endsAtMs: 0, secretAt: 0, flight: null }
     entries.set(keyOf(access.tenantId), entry)
     return entry
   }
 
   async function fly(entry: Entry, access: TenantAccess): Promise<Acquired> {
     const startedAtMs = deps.clock.now()
-    const acquired = await acquireToken(deps, access, closing.signal).finally(() => {
+    const acquired = await acquireToken(deps, access, closing.signal, entry.secretAt).finally(() => {
       entry.flight = null
     })
     if (acquired.kind === 'acquired') {
       const ahead = Math.min(REFRESH_AHEAD_MS, acquired.lifeMs * REFRESH_AHEAD_SHARE)
       entry.token = acquired.token
+      entry.secretAt = acquired.secretAt
       entry.endsAtMs = startedAtMs + acquired.lifeMs
       entry.refreshAtMs = entry.endsAtMs - ahead
     } else {

@@ -13,6 +13,7 @@ import {
   never,
   type Reply,
   rig,
+  type Seen,
   SENTINEL,
   selfSigned,
   startServer,
@@ -205,7 +206,7 @@ describe('the token request', () => {
     ['a newline', `${SENTINEL}\n`, SENTINEL],
     ['a Windows newline', `${SENTINEL}\r\n`, SENTINEL],
     ['nothing', SENTINEL, SENTINEL],
-    ['two newlines, of which one is its own', `${SENTINEL}\n\n`, `${SENTINEL}\n`],
+    ['two newlines', `${SENTINEL}\n\n`, SENTINEL],
     ['spaces, which are its own', ` ${SENTINEL} `, ` ${SENTINEL} `],
   ])('carries a secret whose file ends with %s', async (_, text, secret) => {
     await using server = await startServer({})
@@ -336,6 +337,49 @@ describe('credential files', () => {
     const answer = await one.graph.now(file('one.pem', 'certificateFile'), never)
     expect(answer).toMatchObject({ kind: 'needs-attention', problem: { code } })
     expect(JSON.stringify(answer)).not.toContain('BEGIN')
+    expect(server.seen).toEqual([])
+  })
+
+  test('of two secrets in the file the one that Entra takes is found, and is asked with first from then on', async () => {
+    const sentBy = (seen: Seen | undefined) => new URLSearchParams(seen?.body).get('client_secret')
+    await using server = await startServer({
+      token: (n, seen) => (sentBy(seen) === 'next' ? tokenReply(n) : entraError(401, 7000222, 'invalid_client')),
+      page: () => ({ status: 403 }), // which drops the token
+    })
+    await using one = await rig(server.url)
+    await writeFile(join(one.secretsDir, 'one.secret'), 'present\nnext\n')
+    expect(await one.graph.now(one.access, never)).toMatchObject({ kind: 'time' })
+    expect(server.posts().map(sentBy)).toEqual(['present', 'next'])
+    await one.graph.page(one.access, WINDOW, never)
+    expect(await one.graph.now(one.access, never)).toMatchObject({ kind: 'time' })
+    expect(server.posts().map(sentBy)).toEqual(['present', 'next', 'next'])
+    // the old one is taken out: what was second is the only one
+    await writeFile(join(one.secretsDir, 'one.secret'), 'next\n')
+    await one.graph.page(one.access, WINDOW, never)
+    expect(await one.graph.now(one.access, never)).toMatchObject({ kind: 'time' })
+    expect(server.posts().map(sentBy).slice(3)).toEqual(['next'])
+  })
+
+  test.each([
+    ['both are refused', 7000215, 'invalid_client', 2],
+    ['a number that is not known refuses the client', 9_999_999, 'invalid_client', 2],
+    ['the trouble is another', 700016, 'unauthorized_client', 1],
+    ['it may pass', 90033, 'temporarily_unavailable', 1],
+  ])('with two secrets in the file, when %s, there are no more requests than that', async (_, number, error, posts) => {
+    await using server = await startServer({ token: () => entraError(400, number, error) })
+    await using one = await rig(server.url)
+    await writeFile(join(one.secretsDir, 'one.secret'), `${SENTINEL}\nnext`)
+    expect(await one.graph.now(one.access, never)).toMatchObject({ kind: expect.stringMatching(/needs|unav/) })
+    expect(server.posts()).toHaveLength(posts)
+  })
+
+  test('more than two secrets are refused before anything is sent', async () => {
+    await using server = await startServer({})
+    await using one = await rig(server.url)
+    await writeFile(join(one.secretsDir, 'one.secret'), 'a\nb\nc\n')
+    expect(await one.graph.now(one.access, never)).toMatchObject({
+      problem: { code: 'secret-file-unusable', move: 'operator' },
+    })
     expect(server.seen).toEqual([])
   })
 

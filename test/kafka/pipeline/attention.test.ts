@@ -27,6 +27,20 @@ test('tenants that need someone are said in words, stop nobody, and recover by t
   const status = await pipeline.status()
   expect(status.get(expired.tenantId)?.problem).toContain('AADSTS7000222')
   expect(status.get(unconsented.tenantId)?.problem).toMatch(/consent/i)
+  expect(status.get(expired.tenantId)).toMatchObject({
+    whoseMove: 'customer',
+    page: `entra.microsoft.com > App registrations > ${expired.clientId} > Certificates & secrets`,
+    problemSince: expect.stringMatching(/^20/),
+  })
+  const nextTryMs = Date.parse(status.get(expired.tenantId)?.nextTry ?? '')
+  expect(nextTryMs - Date.now()).toBeGreaterThan(-60_000) // a receipt may be almost a minute old
+  expect(nextTryMs - Date.now()).toBeLessThan(60_000)
+  // asked by hand, as they stand in Kafka, they are told the same
+  const asked = await pipeline.look('tenants', 'check', '-o', 'json', '-t', ...stuck.slice(0, 2))
+  expect(asked.code).toBe(6)
+  const codes = (JSON.parse(asked.out) as { code: string }[]).map(({ code }) => code)
+  expect(new Set(codes)).toEqual(new Set(['graph-403', 'AADSTS7000222']))
+
   for (const secret of graph.tenants.flatMap(tenant => tenant.secrets)) {
     expect(poller.log() + JSON.stringify([...status.values()])).not.toContain(secret.value)
   }

@@ -61,6 +61,10 @@ export interface StatusRow {
   readonly name: string
   readonly state: string
   readonly problem: string | null
+  readonly problemSince: string | null
+  readonly whoseMove: string | null
+  readonly page: string | null
+  readonly nextTry: string | null
   readonly lastPoll: string | null
   readonly freshness: number | null
   readonly published: number
