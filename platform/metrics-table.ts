@@ -86,6 +86,10 @@ export const instruments = {
     { code: tokenFailures },
   ),
   graph_throttled_total: counter('Answers of Graph that asked to wait (429, or 503 with Retry-After).', {}),
+  schema_drift_total: counter(
+    'Alerts, of a sample, with something that this version does not know; the name is logged once. masked: a text of nothing but asterisks.',
+    { what: ['member', 'value', 'evidence', 'masked'], cloud: ['global', 'usgov', 'dod', 'china'] },
+  ),
   sweeps_total: counter('Sweeps of tenants that ended, by whether Graph gave all of the window.', {
     outcome: ['complete', 'gaps'],
   }),

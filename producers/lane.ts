@@ -73,6 +73,8 @@ export interface PollerObserver {
   request(answer: PageAnswer['kind']): void
   published(origin: Origin, listed: number, published: number, quarantined: number): void
   swept(result: Swept): void
+  /** A revision that was not published lately, as Graph wrote it. */
+  fresh(alert: Buffer, source: TenantAccess['source'], cloud: Cloud): void
 }
 
 export interface PollerLane extends Lane {
@@ -358,8 +360,9 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
     span: Span | null,
   ): Promise<Published> {
     const { tenantId } = state.tenant
-    const { source } = state.access
-    const scope = { tenantId, source, lane, origin, seen, nowMs: clock.now(), span, keep: keeperOf(state) }
+    const { source, cloud } = state.access
+    const fresh = ({ bytes }: SlicedAlert): void => deps.observe.fresh(bytes, source, cloud)
+    const scope = { tenantId, source, lane, origin, seen, nowMs: clock.now(), span, fresh, keep: keeperOf(state) }
     const done = await publishPage(alerts, scope, { ...deps, publisher: publisherOf(state) })
     deps.observe.published(origin, done.listed, done.published, done.quarantined)
     return done

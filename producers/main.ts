@@ -63,7 +63,7 @@ try {
     random: systemRandom,
     log,
     tracer: worker.tracer,
-    observe: pollerObserver(worker.metrics),
+    observe: pollerObserver(worker.metrics, log, clock),
     limits: {
       intervalMs: settings.pollIntervalMs,
       overlapMs: settings.overlapMs,

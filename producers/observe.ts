@@ -2,6 +2,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { LaneObserver } from '../platform/kafka/lanes.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { createDriftWatch } from './drift.ts'
 import type { TokenFailure } from './graph/entra-errors.ts'
 import type { PollerLane, PollerObserver, TenantGlance } from './lane.ts'
 
@@ -9,8 +10,16 @@ export function tokenObserver(metrics: Metrics): (failure: TokenFailure) => void
   return code => metrics.count('token_failures_total', { code })
 }
 
-export function pollerObserver(metrics: Metrics): PollerObserver {
+export function pollerObserver(metrics: Metrics, log: Log, clock: Clock): PollerObserver {
+  const drift = createDriftWatch({
+    clock,
+    log,
+    count: (what, cloud) => metrics.count('schema_drift_total', { what, cloud }),
+  })
   return {
+    fresh(alert, source, cloud) {
+      if (source === 'alerts_v2') drift.look(alert, cloud)
+    },
     turn(outcome, lateMs) {
       metrics.count('poll_turns_total', { outcome })
       metrics.observe('poll_lateness_seconds', {}, Math.max(0, lateMs) / 1000)

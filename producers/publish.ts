@@ -39,6 +39,8 @@ export interface PublishScope {
   readonly nowMs: number
   /** Of the turn; its records carry its name to the engine. */
   readonly span?: Span | null
+  /** Told of each revision that was not published lately. */
+  readonly fresh?: (alert: SlicedAlert) => void
   /** Takes what Kafka did not ack; absent: whoever asks for the page reads it again. */
   readonly keep?: (unsent: readonly Pending[]) => void
 }
@@ -73,6 +75,7 @@ export async function publishPage(
       case 'revision': {
         const { version } = judgement
         if (scope.seen.has(alertId, version, contentHash)) break
+        scope.fresh?.(alert)
         const value = deps.codecs.alerts.encode(graphAlert(alert, alertId, version, contentHash, scope))
         const noted = () => scope.seen.note(alertId, version, contentHash)
         revisions.push({ at, version, to: 'alerts', record: { key, value, ...headers }, noted })

@@ -88,7 +88,7 @@ export function startPoller(process: Process, outside: Outside): Worker {
         listing: { top: 1_000, pagesMax: 50, tries: 3, listingsMax: 5, splitRequestsMax: 20, splitMs: 20_000 },
         sweep: { everyMs: NEVER_MS, windowMs: 6 * 3_600_000 },
       },
-      observe: { turn() {}, request() {}, published() {}, swept() {} },
+      observe: { turn() {}, request() {}, published() {}, swept() {}, fresh() {} },
     }
     const rota = createRota({ clock, concurrency: 8, signal: stopping.signal }, async (tenantId, dueMs) => {
       const owner = lanes.get(laneOf(tenantId, broker.lanes))

@@ -56,6 +56,7 @@ describe('the table', () => {
     const names = new Set(Object.values(instruments).flatMap(({ labels }) => Object.keys(labels)))
     expect([...names].toSorted()).toEqual([
       'answer',
+      'cloud',
       'code',
       'fate',
       'lane',
@@ -65,6 +66,7 @@ describe('the table', () => {
       'reason',
       'state',
       'tenant',
+      'what',
     ])
   })
 })

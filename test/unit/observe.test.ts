@@ -139,13 +139,16 @@ describe('the gauges of tenants', () => {
 
 test('turns, pages and sweeps of pollers count by what came of them', async () => {
   const metrics = metricsForTest()
-  const observe = pollerObserver(metrics)
+  const observe = pollerObserver(metrics, recordingLog(), handClock())
   observe.turn('throttled', 1_500)
   observe.request('throttled')
   observe.published('sweep', 5, 2, 1)
+  observe.fresh(Buffer.from('{"surprise":1}'), 'alerts_v2', 'usgov')
+  observe.fresh(Buffer.from('{"surprise":1}'), 'alerts', 'usgov') // the legacy list has other members
   const samples = await samplesOf(metrics)
   expect(samples.get('socos_poll_turns_total{outcome="throttled"}')).toBe(1)
   expect(samples.get('socos_poll_lateness_seconds_sum')).toBe(1.5)
+  expect(samples.get('socos_schema_drift_total{what="member",cloud="usgov"}')).toBe(1)
   expect(samples.get('socos_graph_throttled_total')).toBe(1)
   expect(samples.get('socos_alerts_listed_total{origin="sweep"}')).toBe(5)
   expect(samples.get('socos_alerts_published_total{origin="sweep"}')).toBe(2)

@@ -324,6 +324,7 @@ export function pollerWorld(options: WorldOptions = {}) {
         request: () => {},
         published: () => {},
         swept: () => {},
+        fresh: () => {},
       },
     }
     const rota = createRota({ clock, concurrency, signal: abort.signal }, async (tenantId, dueMs) => {
