@@ -17,6 +17,8 @@ const STALE_MIN_MS = 300_000
 /** A tenant that was just applied is not yet polled. */
 const GRACE_MS = 120_000
 const WATCH_EVERY_MS = 2_000
+/** A tenant that never showed an alert for so long is worth a question. */
+const MUTE_MS = 7 * 86_400_000
 const DAY_MS = 86_400_000
 /** From then on an ending credential is said each time. */
 const EXPIRY_SAID_DAYS = 60
@@ -271,9 +273,14 @@ function stateOf(
       return { state: checkpoint.state, problem: checkpoint.problem }
     case 'ok': {
       const gaps = checkpoint.gaps.length
+      if (gaps > 0) {
+        return { state: 'ok', problem: `${gaps} windows that Graph does not give: ${checkpoint.gaps[0]?.reason}` }
+      }
+      // a list that is always empty also belongs to who has no licence, or is read through the retired list
+      const isMute = checkpoint.publishedTotal === 0 && nowMs - tenant.changedAt > MUTE_MS
       return {
         state: 'ok',
-        problem: gaps > 0 ? `${gaps} windows that Graph does not give: ${checkpoint.gaps[0]?.reason}` : null,
+        problem: isMute ? 'answers, and has never shown an alert: see `socos tenants check`' : null,
       }
     }
     default: {

@@ -8,10 +8,8 @@ import type { Log } from '../platform/log.ts'
 import { quote } from '../platform/log-scrub.ts'
 import type { Cloud } from './graph/clouds.ts'
 
-export const DRIFTS = ['member', 'value', 'evidence', 'masked'] as const
-
 export interface Drift {
-  readonly what: (typeof DRIFTS)[number]
+  readonly what: 'member' | 'value' | 'evidence' | 'masked'
   /** A path of members, with the value where a value is new. Of Graph's, so it may hold anything; bounded. */
   readonly name: string
 }
