@@ -11,6 +11,7 @@ import type { Log } from '../platform/log.ts'
 import { backoffMs, TransientError } from '../platform/retry.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
+import { readDelivered } from './delivered.ts'
 import { TenantDirectory } from './enrich.ts'
 import type { Forward, ItemFate } from './forward.ts'
 import { LANE_ITSELF, Ledger } from './ledger.ts'
@@ -123,14 +124,21 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
         returned.add(tenantId)
         idle.abort(new Error('a tenant returned'))
       }),
-      [topics.deliveries]: tableOf(codecs.deliveries, (key, delivery, record) => {
-        if (delivery === null) return ledger.forget(key)
-        const { tenantId, alertId, totals } = delivery
-        if (totals !== null) totalsAtMs.set(tenantId, record.timestampMs)
-        if (ledger.restore(delivery)) return
-        if (totals !== null) dirty.tenants.add(tenantId)
-        else dirty.alerts.set(key, { tenantId, alertId })
-      }),
+      [topics.deliveries]: tableOf(
+        codecs.deliveries,
+        (key, delivery, record) => {
+          if (delivery === null) return ledger.forget(key)
+          const { tenantId, alertId, totals } = delivery
+          if (totals !== null) totalsAtMs.set(tenantId, record.timestampMs)
+          if (ledger.restore(delivery)) return
+          if (totals !== null) dirty.tenants.add(tenantId)
+          else dirty.alerts.set(key, { tenantId, alertId })
+        },
+        (key, value) => {
+          const delivered = readDelivered(key, value, codecs.deliveries.schemaId)
+          return delivered !== null && ledger.restoreInPlace(key, delivered)
+        },
+      ),
     },
     { clock, log, signal },
   )

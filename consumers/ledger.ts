@@ -84,6 +84,16 @@ export class Ledger {
     return isNews
   }
 
+  /**
+   * As `restore`, for a delivery of which nothing is parked, by the bytes of its key. False: nothing was changed, and
+   * `restore` is to be asked.
+   */
+  restoreInPlace(key: Buffer, delivered: TableMark): boolean {
+    if (this.#removals.size > 0 || !this.#delivered.setUnlessOlder(digestOf(key), delivered)) return false
+    if (this.#parked.size > 0) this.#parked.delete(key.toString())
+    return true
+  }
+
   /** A tombstone of the deliveries topic. */
   forget(key: string): void {
     this.#delivered.delete(this.#digestOf(key))
@@ -209,7 +219,7 @@ function relation(known: TableMark | null, version: PackedVersion, contentHash: 
   return same || offset < known.offset ? 'same' : 'other-content'
 }
 
-function digestOf(key: string): Digest {
+function digestOf(key: string | Buffer): Digest {
   // as text: a buffer of its own for each takes three times as long
   const digest = hash('sha256', key, 'latin1')
   return { a: wordAt(digest, 0), b: wordAt(digest, 4), c: wordAt(digest, 8), d: wordAt(digest, 12) }

@@ -13,6 +13,8 @@ export type AvroSchema = Schema
  * the reader's shape (the schema this code was written with).
  */
 export interface Codec<T> {
+  /** Of the schema this code was written with. */
+  readonly schemaId: number
   encode(value: T): Buffer
   /** Never throws. `unknown-schema` means: `await learn(id)` and decode again. */
   decode(bytes: Buffer): Decoded<T>
@@ -148,7 +150,7 @@ export function codecOf<T>(
     return false
   }
 
-  return { encode, decode, learn }
+  return { schemaId: ownId, encode, decode, learn }
 }
 
 /** Decodes, asking the registry once when the writer's schema is new. Rejects only with a TransientError. */

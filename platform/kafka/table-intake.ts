@@ -18,14 +18,17 @@ export interface TableReader {
   readonly codec: Codec<unknown>
   /** `value` null: a tombstone. */
   readonly apply: (key: string, value: unknown, record: LogRecord) => void
+  /** Asked first. True: it has applied the record, in its own way. */
+  readonly inPlace?: (key: Buffer, value: Buffer) => boolean
 }
 
 /** One table of an intake, with its type. */
 export function tableOf<T>(
   codec: Codec<T>,
   apply: (key: string, value: T | null, record: LogRecord) => void,
+  inPlace?: TableReader['inPlace'],
 ): TableReader {
-  return { codec, apply: apply as TableReader['apply'] }
+  return { codec, apply: apply as TableReader['apply'], ...(inPlace === undefined ? {} : { inPlace }) }
 }
 
 const BACKOFF = { firstMs: 200, maxMs: 10_000 }
@@ -42,6 +45,7 @@ export function tableIntake(
   function apply(topic: string, record: LogRecord): number | null {
     const table = tables[topic]
     if (!table || record.key === null) return null
+    if (record.value !== null && table.inPlace?.(record.key, record.value)) return null
     const key = record.key.toString()
     if (record.value === null) {
       table.apply(key, null, record)
