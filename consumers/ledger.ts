@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import type { Delivery, LedgerMark, Totals } from '../schemas/types.ts'
+import { digestOf } from './digest.ts'
 import type { Digest, PackedVersion, TableMark } from './ledger-table.ts'
 import { LedgerTable } from './ledger-table.ts'
 import { compareVersions, packVersion, unpackVersion } from './version.ts'
@@ -217,18 +217,6 @@ function relation(known: TableMark | null, version: PackedVersion, contentHash: 
   if (same && offset === known.offset) return 'this-record'
   // an earlier record of the lane was settled before the known one, whatever it held
   return same || offset < known.offset ? 'same' : 'other-content'
-}
-
-function digestOf(key: string | Buffer): Digest {
-  // as text: a buffer of its own for each takes three times as long
-  const digest = hash('sha256', key, 'latin1')
-  return { a: wordAt(digest, 0), b: wordAt(digest, 4), c: wordAt(digest, 8), d: wordAt(digest, 12) }
-}
-
-/** Little-endian, as everywhere where the digest of a key is kept. */
-function wordAt(bytes: string, at: number): number {
-  const low = bytes.charCodeAt(at) | (bytes.charCodeAt(at + 1) << 8) | (bytes.charCodeAt(at + 2) << 16)
-  return (low | (bytes.charCodeAt(at + 3) << 24)) >>> 0
 }
 
 function toTable(mark: Mark): TableMark {

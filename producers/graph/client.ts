@@ -5,6 +5,7 @@
 import type { Dispatcher } from 'undici'
 
 import type { Clock, Random } from '../../platform/clock.ts'
+import type { Grant } from './claims.ts'
 import { endpoints, type TenantAccess, unknownPart } from './clouds.ts'
 import { credentialVersion } from './credentials.ts'
 import { createGet, createPostForm } from './exchange.ts'
@@ -13,7 +14,7 @@ import { type Ask, answerFrom, headersFor, type PageAnswer, targetOf } from './p
 import { problem, type Trouble, unanswered, unavailable } from './problems.ts'
 import { httpDateMs } from './retry-after.ts'
 import { SLICE_LIMITS, type SliceLimits } from './slice.ts'
-import type { Grant, TokenDeps } from './token-request.ts'
+import type { TokenDeps } from './token-request.ts'
 import { createTokens } from './tokens.ts'
 
 export type { PageAnswer } from './pages.ts'

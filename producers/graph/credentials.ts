@@ -8,6 +8,7 @@ import { sep } from 'node:path'
 
 import { registerSecret } from '../../platform/log-scrub.ts'
 import { placeSecret, readSecretFile, secretFileVersion } from '../../platform/secret-file.ts'
+import { claimsOf } from './claims.ts'
 import type { TenantAccess } from './clouds.ts'
 import { type Advice, isGuid, problem, type Trouble } from './problems.ts'
 
@@ -68,13 +69,8 @@ export async function inspectCredential(secretsDir: string, access: TenantAccess
 }
 
 function endOfToken(token: string): string | null {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
-    const exp = typeof claims === 'object' && claims !== null && 'exp' in claims ? claims.exp : null
-    return typeof exp === 'number' && exp > 0 && exp < 1e11 ? new Date(exp * 1000).toISOString() : null
-  } catch {
-    return null
-  }
+  const exp = claimsOf(token)?.exp
+  return typeof exp === 'number' && exp > 0 && exp < 1e11 ? new Date(exp * 1000).toISOString() : null
 }
 
 const PLACE_WORDS = {

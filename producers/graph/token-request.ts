@@ -7,18 +7,12 @@ import { ConfidentialClientApplication, type INetworkModule } from '@azure/msal-
 
 import type { Clock } from '../../platform/clock.ts'
 import { endpoints, type TenantAccess, tokenUrl } from './clouds.ts'
+import { claimsOf, type Grant, grantOf } from './claims.ts'
 import { type Credential, readCredential } from './credentials.ts'
 import { entraTrouble, type TokenFailure, tokenFailure } from './entra-errors.ts'
 import type { Exchange, PostForm } from './exchange.ts'
 import { isGuid, problem, type Trouble, unanswered, unavailable } from './problems.ts'
 import { httpDateMs, retryAfterMs } from './retry-after.ts'
-
-/** What a token says of itself. A hint for words, never a verdict: Microsoft may change the format at any time. */
-export interface Grant {
-  readonly roles: readonly string[]
-  /** Roles that allow more than reading; the poller needs none. */
-  readonly writeRoles: readonly string[]
-}
 
 export interface Token {
   readonly kind: 'token'
@@ -247,25 +241,4 @@ function verdict(
     lifeMs: Math.min(lifeMs, MAX_LIFE_MS),
     token: { kind: 'token', value, grant: grantOf(claims), skewMs },
   }
-}
-
-interface Claims {
-  readonly tid?: unknown
-  readonly roles?: unknown
-}
-
-/** The middle part of a JWT, unverified; null if it is none. */
-function claimsOf(token: string): Claims | null {
-  const claims = parsed(Buffer.from(token.split('.')[1] ?? '', 'base64url'))
-  return typeof claims === 'object' && claims !== null ? claims : null
-}
-
-const MAX_ROLES = 64
-const ROLE = /^[A-Za-z]{1,40}\.[A-Za-z]{1,20}(?:\.[A-Za-z]{1,20})?$/
-
-function grantOf(claims: Claims | null): Grant | null {
-  if (claims === null) return null
-  const listed: readonly unknown[] = Array.isArray(claims.roles) ? claims.roles.slice(0, MAX_ROLES) : []
-  const roles = listed.map(role => (typeof role === 'string' && ROLE.test(role) ? role : 'an unknown permission'))
-  return { roles, writeRoles: roles.filter(role => /write|manage|control/i.test(role)) }
 }

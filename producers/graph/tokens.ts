@@ -2,9 +2,10 @@
  * App-only tokens, one a tenant: our own cache, with one request under way a tenant at most, renewal ahead of the end,
  * and the old token serving until its end while Entra is in trouble.
  */
+import type { Grant } from './claims.ts'
 import type { TenantAccess } from './clouds.ts'
 import type { Trouble } from './problems.ts'
-import { type Acquired, acquireToken, type Grant, type Token, type TokenDeps } from './token-request.ts'
+import { type Acquired, acquireToken, type Token, type TokenDeps } from './token-request.ts'
 
 export interface Tokens {
   /** A token that is good now. 100 callers at once cause one request. Throws only the signal's reason. */

@@ -24,7 +24,8 @@ const LINES_MAX = 250
 /** Who may import whom. Arrows point downwards: `cli bench`, then `producers consumers`, then `platform schemas sandbox`. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   cli: ['producers', 'consumers', 'platform', 'schemas'],
-  docs: ['platform', 'schemas'],
+  // the tables, and the guide that the command line fills in
+  docs: ['cli', 'platform', 'schemas'],
   // only names and numbers, to write manifests from
   k8s: ['platform', 'schemas', 'sandbox'],
   bench: ['producers', 'consumers', 'platform', 'schemas', 'sandbox'],
