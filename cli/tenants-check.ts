@@ -29,6 +29,7 @@ interface CheckRow {
   readonly page: string | null
   readonly traceId: string | null
   readonly correlationId: string | null
+  readonly requestId: string | null
   readonly steps: readonly Step[]
   readonly permissions: readonly string[] | null
   /** ISO; as the certificate or token says, else as the tenants file does. */
@@ -118,6 +119,7 @@ function rowOf(tenant: Tenant, found: Check): CheckRow {
     page: problem?.page ?? null,
     traceId: problem?.traceId ?? null,
     correlationId: problem?.correlationId ?? null,
+    requestId: problem?.requestId ?? null,
     steps: found.steps,
     permissions: found.roles,
     credentialEnds: found.credentialEnds ?? tenant.credentialExpires,
@@ -152,6 +154,7 @@ function blockOf(row: CheckRow): string {
     ...(row.code === null ? [] : [row.code]),
     ...(row.traceId === null ? [] : [`trace ${row.traceId}`]),
     ...(row.correlationId === null ? [] : [`correlation ${row.correlationId}`]),
+    ...(row.requestId === null ? [] : [`request ${row.requestId}`]),
   ]
   if (ids.length > 0) lines.push(`  for support  ${ids.join(', ')}`)
   return `${lines.join('\n')}\n`

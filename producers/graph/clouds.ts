@@ -90,8 +90,9 @@ export function endpoints(cloud: Cloud, sandboxUrl?: URL): Endpoints {
   }
 }
 
+/** Also for a cloud that only a record of a newer version knows: it is told of in words. */
 export function adminCenter(cloud: Cloud): string {
-  return CLOUDS[cloud].adminHost
+  return CLOUDS[Object.hasOwn(CLOUDS, cloud) ? cloud : 'global'].adminHost
 }
 
 export function tokenUrl(at: Endpoints, tenantId: string): URL {

@@ -3,7 +3,16 @@
  * Decided by the HTTP status alone, as Microsoft advises; the body only adds which permissions a token carries.
  */
 import type { TenantAccess } from './clouds.ts'
-import { ADMIN, type Advice, isGuid, neededPermission, PAGES, problem, type Trouble } from './problems.ts'
+import {
+  ADMIN,
+  type Advice,
+  isGuid,
+  neededPermission,
+  PAGES,
+  problem,
+  type TraceIds,
+  type Trouble,
+} from './problems.ts'
 import { firstOf, type HeaderValue } from './retry-after.ts'
 
 export interface GraphRefusal {
@@ -33,7 +42,7 @@ export function graphTrouble(access: TenantAccess, refusal: GraphRefusal): Troub
   // a page that is gone says nothing about the list
   const isGone = isNextLink && (status === 404 || status === 410)
   const advice = isGone ? undefined : adviceOn(access, refusal)
-  if (advice !== undefined) return problem(access, `graph-${status}`, advice)
+  if (advice !== undefined) return problem(access, `graph-${status}`, advice, requestIds(refusal))
   return { kind: 'split', reason: isNextLink ? 'nextlink-rejected' : 'bad-request', detail }
 }
 
@@ -91,8 +100,12 @@ function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
-/** Microsoft's support asks for these. */
-function requestText(refusal: GraphRefusal): string {
+function requestIds(refusal: GraphRefusal): TraceIds {
   const id = firstOf(refusal.headers['request-id']) ?? ''
-  return isGuid(id) ? ` (request-id ${id})` : ''
+  return isGuid(id) ? { requestId: id } : {}
+}
+
+function requestText(refusal: GraphRefusal): string {
+  const { requestId } = requestIds(refusal)
+  return requestId === undefined ? '' : ` (request-id ${requestId})`
 }

@@ -4,7 +4,7 @@
  */
 import { adminCenter, type TenantAccess } from './clouds.ts'
 
-export interface Problem {
+export interface Problem extends TraceIds {
   /** Stable: `AADSTS7000222`, `entra-invalid_client`, `graph-403`, `secret-file-missing` … */
   readonly code: string
   /** What is wrong, and who must do what. */
@@ -12,8 +12,6 @@ export interface Problem {
   readonly move: Move
   /** Where that is done, as a way through Microsoft's pages; null where it is a file. */
   readonly page: string | null
-  readonly traceId?: string
-  readonly correlationId?: string
 }
 
 /** Whose move it is: the customer's administrator, who keeps the tenants file and the secrets, or who keeps the program. */
@@ -60,9 +58,11 @@ export type Trouble =
   /** Somebody has to act: consent, secret, app, cloud. */
   | { readonly kind: 'needs-attention'; readonly problem: Problem }
 
+/** What Microsoft's support asks for: the first two are Entra's, the third is Graph's. */
 export interface TraceIds {
   readonly traceId?: string
   readonly correlationId?: string
+  readonly requestId?: string
 }
 
 /** Who has to act in most cases; the SOC's operator only where {file} or the tenants file is named. */

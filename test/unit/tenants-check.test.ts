@@ -18,6 +18,7 @@ interface Row {
   readonly page: string | null
   readonly traceId: string | null
   readonly correlationId: string | null
+  readonly requestId: string | null
   readonly steps: readonly { readonly step: string; readonly result: string; readonly words: string }[]
   readonly permissions: readonly string[] | null
   readonly credentialEnds: string | null
@@ -197,7 +198,8 @@ describe('every refusal of Graph', () => {
           ? { exitCode: 6, verdict: 'fix', code: `graph-${status}` }
           : { exitCode: 1, verdict: 'unclear', code: null, whoseMove: 'operator' },
       )
-      if (!isTheirs) expect(row.words).toMatch(/the customer has nothing to do/)
+      if (isTheirs) expect(row.requestId).toMatch(GUID)
+      else expect(row.words).toMatch(/the customer has nothing to do/)
     },
   )
 
