@@ -12,6 +12,7 @@ import { backoffMs, TransientError } from '../platform/retry.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
 import { TenantDirectory } from './enrich.ts'
+import type { EngineFormat } from './format.ts'
 import type { Forward, ItemFate } from './forward.ts'
 import { LANE_ITSELF, Ledger } from './ledger.ts'
 import { parkingBudget } from './park.ts'
@@ -39,6 +40,8 @@ export interface ForwarderDeps {
   /** For what was parked before a tenant's record arrived; opened when it is first asked for. */
   readonly reader: () => Promise<LogReader>
   readonly forward: Forward
+  /** native where it is left out. */
+  readonly format?: EngineFormat
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -230,7 +233,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   /** True when the window is settled. */
   async function advance(window: Window): Promise<boolean> {
     for (;;) {
-      const round = nextRound(window, ledger, tenants, clock.now())
+      const round = nextRound(window, ledger, tenants, clock.now(), deps.format)
       if (round.items.length > 0) {
         if (followsUntold(window, round)) {
           if (!context.leased()) return false
