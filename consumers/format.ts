@@ -1,4 +1,5 @@
 import type { TraceContext } from '../platform/trace.ts'
+import { parkDetail } from '../schemas/parking.ts'
 import type { GraphAlert } from '../schemas/types.ts'
 import type { EngineItem } from './engine/item.ts'
 import { itemId } from './engine/item.ts'
@@ -28,7 +29,11 @@ export function itemOf(alert: GraphAlert, tenantJson: Buffer, format: EngineForm
   if (format === 'native') return { kind: 'item', item }
   const made = findingBytes(alert, id)
   if (Buffer.isBuffer(made)) return { kind: 'item', item: { ...item, alert: made, isConverted: true } }
-  return { kind: 'park', reason: 'undecodable', detail: `no OCSF finding can be made of it: ${made.problem}` }
+  return {
+    kind: 'park',
+    reason: 'undecodable',
+    detail: parkDetail(`no OCSF finding can be made of it: ${made.problem}`),
+  }
 }
 
 function findingBytes(alert: GraphAlert, id: string): Buffer | { readonly problem: string } {

@@ -56,7 +56,7 @@ export function toEngine(
   }
 
   return {
-    words: 'the engine',
+    words: deps.format === 'native' ? 'the engine' : 'the engine, as OCSF findings',
     async write(chosen) {
       for (const one of chosen) {
         const tenant = deps.tenants.enrich(one.alert.tenantId, deps.clock.now())

@@ -90,11 +90,21 @@ describe('the format', () => {
     ['no JSON', '{"id":'],
     ['no object', '[]'],
     ['empty', ''],
-    ['nested without end', '['.repeat(200_000)],
+    ['cut off in deep nesting', '['.repeat(200_000)],
+    ['no JSON, with words for a terminal', '{"\u001b[31m\u2028'],
   ])('content that is %s is parked with its reason, and thrown by nobody', (_words, text) => {
-    expect(itemOf(alertWith(text), TENANT_JSON, 'ocsf')).toMatchObject({ kind: 'park', reason: 'undecodable' })
+    expect(itemOf(alertWith(text), TENANT_JSON, 'ocsf')).toEqual({
+      kind: 'park',
+      reason: 'undecodable',
+      detail: expect.stringMatching(/^no OCSF finding can be made of it: [^\p{C}\u2028]{1,400}$/u),
+    })
     expect(itemOf(alertWith(text), TENANT_JSON, 'native').kind).toBe('item')
   })
+})
+
+test('nesting that exhausts the stack is parked or sent, and thrown by nobody', () => {
+  const deep = `{"x":${'[{"a":'.repeat(50_000)}1${'}]'.repeat(50_000)}}`
+  expect(itemOf(alertWith(deep), TENANT_JSON, 'ocsf').kind).toMatch(/^(?:park|item)$/)
 })
 
 describe('a lane that sends findings', () => {
