@@ -1,5 +1,5 @@
 import { type Attributes, attributes, type Members } from './members.ts'
-import { idText, text } from './reads.ts'
+import { idText, ip, text } from './reads.ts'
 
 interface Kind {
   readonly words: string
@@ -59,6 +59,7 @@ export function resources(type: string, from: Members): readonly Attributes[] | 
         uid_alt: taken(kind.uidAlt),
         type: (kind.type === undefined ? undefined : m.take(kind.type, text)) ?? kind.words,
         namespace: namespace(m),
+        ip: m.within('podIp', inner => inner.take('ipAddress', ip)),
       },
       'name',
       'uid',

@@ -133,7 +133,11 @@ describe('evidence', () => {
     ['azureResource', { resourceId: '/s', resourceType: 'VM' }, { resources: [{ uid: '/s', type: 'VM' }] }],
     ['cloudApplication', { appId: 5, displayName: 'n' }, { resources: [{ uid: '5', name: 'n' }] }],
     ['blob', { name: 'b', url: 'https://s.example/b' }, { resources: [{ name: 'b', uid: 'https://s.example/b' }] }],
-    ['kubernetesPod', { name: 'p', namespace: { name: 'n' } }, { resources: [{ name: 'p', namespace: 'n' }] }],
+    [
+      'kubernetesPod',
+      { name: 'p', namespace: { name: 'n' }, podIp: { ipAddress: '10.0.0.1' } },
+      { resources: [{ name: 'p', namespace: 'n', ip: '10.0.0.1' }] },
+    ],
   ])('%s has its attributes, and the rest as data', (type, members, expected) => {
     const found = only(type, { ...members, verdict: 'malicious', remediationStatus: 'blocked', future: [1] })
     expect(found).toMatchObject({ ...expected, verdict_id: 2, data: { remediationStatus: 'blocked', future: [1] } })
