@@ -40,8 +40,7 @@ export interface ForwarderDeps {
   /** For what was parked before a tenant's record arrived; opened when it is first asked for. */
   readonly reader: () => Promise<LogReader>
   readonly forward: Forward
-  /** native where it is left out. */
-  readonly format?: EngineFormat
+  readonly format: EngineFormat
   readonly clock: Clock
   readonly random: Random
   readonly log: Log

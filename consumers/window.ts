@@ -67,7 +67,7 @@ export function nextRound(
   ledger: Ledger,
   tenants: TenantDirectory,
   nowMs: number,
-  format: EngineFormat = 'native',
+  format: EngineFormat,
 ): Round {
   const items: EngineItem[] = []
   const indexes: number[] = []
