@@ -313,6 +313,7 @@ async function openTarget(
   return toEngine(mark, {
     forward,
     tenants,
+    format: settings.engineFormat,
     clock: systemClock,
     signal,
     perSecond: options.rate,

@@ -13,6 +13,7 @@ import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
 import { readDelivered } from './delivered.ts'
 import { TenantDirectory } from './enrich.ts'
+import type { EngineFormat } from './format.ts'
 import type { Forward, ItemFate } from './forward.ts'
 import { LANE_ITSELF, Ledger } from './ledger.ts'
 import { parkingBudget } from './park.ts'
@@ -40,6 +41,7 @@ export interface ForwarderDeps {
   /** For what was parked before a tenant's record arrived; opened when it is first asked for. */
   readonly reader: () => Promise<LogReader>
   readonly forward: Forward
+  readonly format: EngineFormat
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -238,7 +240,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   /** True when the window is settled. */
   async function advance(window: Window): Promise<boolean> {
     for (;;) {
-      const round = nextRound(window, ledger, tenants, clock.now())
+      const round = nextRound(window, ledger, tenants, clock.now(), deps.format)
       if (round.items.length > 0) {
         if (followsUntold(window, round)) {
           if (!context.leased()) return false

@@ -65,6 +65,7 @@ try {
     publisher: worker.publisher,
     reader: worker.reader,
     forward,
+    format: settings.engineFormat,
     clock,
     random: systemRandom,
     log,

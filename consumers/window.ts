@@ -1,15 +1,15 @@
 import type { Codec } from '../platform/avro/codec.ts'
 import { decodeLearning } from '../platform/avro/codec.ts'
 import type { LogRecord } from '../platform/kafka/queue.ts'
-import type { TraceContext } from '../platform/trace.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { GraphAlert } from '../schemas/types.ts'
 import type { Decoding } from './decode.ts'
 import { decode } from './decode.ts'
 import { dedupe } from './dedupe.ts'
 import type { EngineItem } from './engine/item.ts'
-import { itemId } from './engine/item.ts'
 import type { TenantDirectory } from './enrich.ts'
+import type { EngineFormat } from './format.ts'
+import { itemOf } from './format.ts'
 import type { Ledger } from './ledger.ts'
 import { alertKey } from './ledger.ts'
 import { packVersion } from './version.ts'
@@ -62,7 +62,13 @@ export async function openWindow(
  * Decides all that can be decided without the engine and returns what must be forwarded next; empty when every record
  * has its fate. The order of an alert's revisions is kept: a later one waits for the round after.
  */
-export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirectory, nowMs: number): Round {
+export function nextRound(
+  window: Window,
+  ledger: Ledger,
+  tenants: TenantDirectory,
+  nowMs: number,
+  format: EngineFormat,
+): Round {
   const items: EngineItem[] = []
   const indexes: number[] = []
   // a later revision waits until it is certain that this one is parked, and is then judged against that
@@ -93,25 +99,17 @@ export function nextRound(window: Window, ledger: Ledger, tenants: TenantDirecto
           break
         }
         busy.add(arrival.key)
+        const formatted = itemOf(arrival.alert, tenant.json, format, arrival.record.trace)
+        if (formatted.kind === 'park') {
+          window.fates[index] = formatted
+          break
+        }
         indexes.push(index)
-        items.push(itemOf(arrival.alert, tenant.json, arrival.record.trace))
+        items.push(formatted.item)
       }
     }
   }
   return { items, indexes }
-}
-
-export function itemOf(alert: GraphAlert, tenantJson: Buffer, trace?: TraceContext): EngineItem {
-  return {
-    id: itemId(alert.tenantId, alert.alertId, alert.version, alert.contentHash.toString('hex')),
-    tenantJson,
-    alertId: alert.alertId,
-    version: alert.version,
-    source: alert.source,
-    observedAtMs: alert.observedAt,
-    trace,
-    alert: alert.alert,
-  }
 }
 
 /** An unreadable record has no version; the lane remembers it by the oldest one and the hash of its bytes. */

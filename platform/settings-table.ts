@@ -267,6 +267,14 @@ const settingsTable = {
     usedBy: forwarding,
     help: 'Private key of that client certificate, PEM.',
   }),
+  engineFormat: setting({
+    ...plain,
+    name: 'ENGINE_FORMAT',
+    kind: oneOf(['native', 'ocsf']),
+    fallback: 'native',
+    usedBy: forwarding,
+    help: 'What the engine gets of an alert: Graph’s JSON byte for byte (native), or an OCSF Detection Finding made from it (ocsf), see docs/ocsf.md.',
+  }),
   engineCompression: setting({
     ...plain,
     name: 'ENGINE_COMPRESSION',

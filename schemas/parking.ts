@@ -1,6 +1,7 @@
 /** Why a record was set aside: a closed set, shown to operators and used as a metric label. */
 export const PARK_REASONS = {
-  undecodable: 'The record is not readable Avro of a known schema. Look who else writes to the topic.',
+  undecodable:
+    'The record is not readable Avro of a known schema, or no finding can be made of its alert. Look who else writes to the topic.',
   corrupt: 'The bytes do not match the hash that the poller wrote. Check brokers and network; sweep the tenant.',
   misplaced: 'Key, content and lane contradict each other. Look who else writes to the topic.',
   'no-version': 'Graph sent the alert without a usable update time.',

@@ -12,7 +12,7 @@ export const ENVELOPE_BYTES = OPEN.length + CLOSE.length
 export interface EngineBody {
   /** `{"items":[…]}`, UTF-8, uncompressed. */
   readonly bytes: Buffer
-  /** base64url SHA-256 over all of the body but the alerts' bytes, for which the ids stand (they hash the content). */
+  /** base64url SHA-256 over all of the body but those bytes of alerts for which the ids stand (they hash Graph's content). */
   readonly digest: string
 }
 
@@ -39,6 +39,7 @@ export function buildBody(items: readonly EngineItem[]): EngineBody {
     at += bytes.write(middles[index] ?? '', at)
     hash.update(bytes.subarray(from, at))
     at += item.alert.copy(bytes, at)
+    if (item.isConverted) hash.update(item.alert)
     bytes[at++] = BRACE
   }
   at += bytes.write(CLOSE, at, 'latin1')

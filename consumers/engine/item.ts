@@ -24,8 +24,10 @@ export interface EngineItem {
   readonly replay?: ReplayMark
   /** The poll that brought it, where that is known; never in a body. */
   readonly trace?: TraceContext | undefined
-  /** Graph's JSON, byte for byte: spliced into the body, never parsed. Whoever fills it has checked that it is JSON. */
+  /** Graph's JSON, byte for byte, or the finding made from it: spliced into the body. Whoever fills it has checked that it is JSON. */
   readonly alert: Buffer
+  /** These are not Graph's bytes, for which the id stands. */
+  readonly isConverted?: boolean
 }
 
 const MAX_DATE_MS = 8.64e15

@@ -1,14 +1,16 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { EngineItem } from '../engine/item.ts'
 import type { TenantDirectory } from '../enrich.ts'
+import type { EngineFormat } from '../format.ts'
+import { itemOf } from '../format.ts'
 import type { Forward } from '../forward.ts'
-import { itemOf } from '../window.ts'
 import type { Chosen } from './scan.ts'
 import type { Target } from './target.ts'
 
 export interface EngineTargetDeps {
   readonly forward: Forward
   readonly tenants: TenantDirectory
+  readonly format: EngineFormat
   readonly clock: Clock
   readonly signal: AbortSignal
   readonly perSecond: number
@@ -54,7 +56,7 @@ export function toEngine(
   }
 
   return {
-    words: 'the engine',
+    words: deps.format === 'native' ? 'the engine' : 'the engine, as OCSF findings',
     async write(chosen) {
       for (const one of chosen) {
         const tenant = deps.tenants.enrich(one.alert.tenantId, deps.clock.now())
@@ -62,7 +64,12 @@ export function toEngine(
           deps.onRefused(one, tenant.detail)
           continue
         }
-        waiting.push({ chosen: one, item: { ...itemOf(one.alert, tenant.json), replay } })
+        const formatted = itemOf(one.alert, tenant.json, deps.format)
+        if (formatted.kind === 'park') {
+          deps.onRefused(one, formatted.detail)
+          continue
+        }
+        waiting.push({ chosen: one, item: { ...formatted.item, replay } })
         if (waiting.length < Math.min(BATCH_ITEMS, Math.max(1, deps.perSecond))) continue
         const batch = waiting
         waiting = []

@@ -137,6 +137,28 @@ function watchIds() {
   }
 }
 
+/** As every finding of the sender begins, and no alert of Graph's. */
+const FINDING_START = '{"activity_id":'
+
+/** Of Graph's bytes: with ENGINE_FORMAT=ocsf a finding tells the hash of what it was made from. */
+function sourceHash(alert: Buffer): string {
+  return (isFinding(alert) ? toldHash(alert.toString()) : undefined) ?? hash('sha256', alert, 'hex')
+}
+
+function isFinding(alert: Buffer): boolean {
+  return alert.toString('latin1', 0, FINDING_START.length) === FINDING_START
+}
+
+/** Undefined when the finding is damaged: then its own bytes count, which fit nothing. */
+function toldHash(text: string): string | undefined {
+  try {
+    const finding = JSON.parse(text) as { readonly raw_data_hash?: { readonly value?: unknown } }
+    return typeof finding.raw_data_hash?.value === 'string' ? finding.raw_data_hash.value : undefined
+  } catch {
+    return undefined
+  }
+}
+
 function readItem(scanned: ScannedItem, tenant: Readonly<Record<string, unknown>>): ReadItem {
   const { members, alert } = scanned
   const text = (value: unknown): string => (typeof value === 'string' ? value : '')
@@ -147,7 +169,7 @@ function readItem(scanned: ScannedItem, tenant: Readonly<Record<string, unknown>
     alertId: text(members.alertId),
     version: text(members.version),
     source: text(members.source),
-    sha256: alert === undefined ? '' : hash('sha256', alert, 'hex'),
+    sha256: alert === undefined ? '' : sourceHash(alert),
     replay: members.replay !== undefined,
   }
   return { ...read, problem: problemOf(read, scanned) }

@@ -235,7 +235,7 @@ export const kafkaRecord: Target = {
     must(decoding !== undefined, 'a record was forgotten')
     const tenants = new TenantDirectory()
     tenants.set(tenantOf(TENANT_A, { name: 'A\u2028"', metadataJson: Buffer.from('{"__proto__":{"polluted":true}}') }))
-    const { items } = nextRound(window, new Ledger(), tenants, 1)
+    const { items } = nextRound(window, new Ledger(), tenants, 1, 'native')
     const fate = window.fates[0]
     must(
       (items.length === 1) !== (fate !== null && fate !== undefined),

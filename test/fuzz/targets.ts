@@ -1,5 +1,6 @@
 /** Every input that somebody else writes, and the code that meets it first. */
 import { engineAnswer, entraAnswer } from './answer-targets.ts'
+import { ocsfFinding } from './finding-target.ts'
 import { nextLink, retryAfter, traceHeader, warning } from './header-targets.ts'
 import type { Target } from './loop.ts'
 import { graphAnswer, graphPage } from './page-targets.ts'
@@ -19,6 +20,7 @@ export const TARGETS: readonly Target[] = [
   kafkaRecord,
   traceHeader,
   parkedShown,
+  ocsfFinding,
   engineAnswer,
   tenantsFile,
   settings,

@@ -148,6 +148,7 @@ export function startForwarder(process: Process, outside: Outside): Worker {
       publisher,
       reader: () => Promise.resolve(outside.readerOf(process)),
       forward,
+      format: 'native',
       clock,
       random,
       log,

@@ -304,6 +304,7 @@ const HOSTS_KNOWN = [
   /^microsoftgraph\.chinacloudapi\.cn$/,
   /^keepachangelog\.com$/,
   /^semver\.org$/,
+  /^schema\.ocsf\.io$/,
   /(?:^|\.)example(?:\.com)?$/,
 ]
 

@@ -6,6 +6,7 @@ import { buildBody } from '../../consumers/engine/body.ts'
 import { engineFaultSchema } from '../../sandbox/engine/faults.ts'
 import { startEngineSim } from '../../sandbox/engine/sim.ts'
 import { item } from './engine-kit.ts'
+import { problems, sentOf } from './ocsf-kit.ts'
 import { batchOf, itemJson, post, postBody } from './sim-engine-kit.ts'
 
 interface OpenApi {
@@ -94,6 +95,16 @@ describe('the document', () => {
 })
 
 describe('the sender', () => {
+  test('writes findings like the one of the document, which OCSF takes', () => {
+    const examples = operation?.requestBody.content['application/json']?.examples
+    const example = examples?.['finding']?.value as
+      | { readonly items: readonly { readonly alert: unknown }[] }
+      | undefined
+    expect(example?.items.map(({ alert }) => problems(alert))).toEqual([[]])
+    const body = buildBody([item(1, JSON.stringify(sentOf({ id: 'da1' })))])
+    expect(check('Batch', JSON.parse(body.bytes.toString()))).toBe('valid')
+  })
+
   test('writes bodies that fit, live and replayed', () => {
     const replay = { id: 'op-1', reason: 'new rule', by: 'someone' }
     const body = buildBody([item(1), { ...item(2), replay }])

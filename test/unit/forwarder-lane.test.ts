@@ -1,6 +1,7 @@
 // Longer than a screen or two: one promise a test, and every one about the same lane.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { EngineFormat } from '../../consumers/format.ts'
 import { TransientError } from '../../platform/retry.ts'
 import type { Tenant } from '../../schemas/types.ts'
 import {
@@ -19,8 +20,8 @@ import { forwarderWorld, TOPICS } from './fakes/forwarder-world.ts'
 import { schemaFile, valueOf } from './fakes/codecs.ts'
 
 /** Every fate there is, in four windows of five. */
-function everyFate(): World {
-  const world = forwarderWorld()
+function everyFate(format?: EngineFormat): World {
+  const world = forwarderWorld({}, format)
   const refused = new Set(['a2', 'a3'])
   world.engine.judge = item => (refused.has(item.alertId) && item.version.endsWith('1Z') ? 'refuse' : 'accept')
   world.specs(
@@ -124,6 +125,28 @@ describe('one window after the other', () => {
     expect(world.ackedTotals.get(TENANT_B)).toMatchObject({ seen: 4, delivered: 4 })
     expect(world.ackedTotals.get(TENANT_C)).toMatchObject({ seen: 2, duplicate: 1, parked: 1, delivered: 0 })
     expect(lane.fates.length).toBe(20)
+  })
+
+  test('every record has the same fate where the engine gets findings', async () => {
+    const worlds = [everyFate('native'), everyFate('ocsf')] as const
+    const classes: unknown[][] = []
+    for (const world of worlds) {
+      const seen: unknown[] = []
+      classes.push(seen)
+      const { judge } = world.engine
+      world.engine.judge = (item, request) => {
+        seen.push((JSON.parse(item.alert.toString()) as { readonly class_uid?: number }).class_uid)
+        return judge(item, request)
+      }
+      await world.untilDone(world.start())
+      world.judge()
+    }
+    const [native, ocsf] = worlds
+    expect(new Set(classes[0])).toEqual(new Set([undefined]))
+    expect(new Set(classes[1])).toEqual(new Set([2004]))
+    expect(ocsf.engine.accepted).toEqual(native.engine.accepted)
+    expect(ocsf.parkedRecords()).toEqual(native.parkedRecords())
+    expect(ocsf.ackedTotals).toEqual(native.ackedTotals)
   })
 
   test('each acceptance is timed from the update and from the poll, a drop is not', async () => {

@@ -16,6 +16,7 @@ const FEWER: Readonly<Record<string, number>> = {
   settings: 300,
   flags: 300,
   'parked-record': 400,
+  'ocsf-finding': 300,
   'graph-wire': 250,
   'engine-wire': 250,
 }

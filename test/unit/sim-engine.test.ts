@@ -42,6 +42,17 @@ describe('the ledger', () => {
     ])
   })
 
+  test('has a finding by the hash of the bytes that it was made from', async () => {
+    await using kit = await engine()
+    const value = sha('{"id":"x"}')
+    await post(kit.sim, itemJson(1, { alert: `{"activity_id":1,"raw_data_hash":{"value":"${value}"}}` }))
+    await post(kit.sim, itemJson(2, { alert: '{"raw_data_hash":{"value":"claimed by an alert"}}' }))
+    expect(kit.sim.ledger.items.map(({ sha256 }) => sha256)).toEqual([
+      value,
+      sha('{"raw_data_hash":{"value":"claimed by an alert"}}'),
+    ])
+  })
+
   test('the answers come in another order than the items', async () => {
     await using kit = await engine()
     const items = Array.from({ length: 30 }, (_, minute) => itemJson(minute))

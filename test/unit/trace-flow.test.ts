@@ -80,7 +80,7 @@ async function forwarded(
   const tenants = new TenantDirectory()
   tenants.set(tenantOf(TENANT_A))
   const window = await openWindow(records, codec, () => true)
-  const round = nextRound(window, new Ledger(), tenants, systemClock.now())
+  const round = nextRound(window, new Ledger(), tenants, systemClock.now(), 'native')
   const never = new AbortController().signal
   const forward = forwardTo(engine, tracer)
   expect(await forward(round.items, () => {}, { halt: never, abort: never })).toBe('done')

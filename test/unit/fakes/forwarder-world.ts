@@ -6,6 +6,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { itemId } from '../../../consumers/engine/item.ts'
+import type { EngineFormat } from '../../../consumers/format.ts'
 import type { ForwarderDeps, ForwarderLane, ForwarderLimits } from '../../../consumers/lane.ts'
 import { openForwarderLane } from '../../../consumers/lane.ts'
 import { alertKey } from '../../../consumers/ledger.ts'
@@ -64,7 +65,7 @@ type Spec = AlertSpec | { readonly raw: Buffer | null; readonly key: string | nu
 
 export type World = ReturnType<typeof forwarderWorld>
 
-export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
+export function forwarderWorld(limits: Partial<ForwarderLimits> = {}, format: EngineFormat = 'native') {
   const clock = handClock()
   const registry = fakeRegistry()
   const codecs = realCodecs(registry, clock)
@@ -154,6 +155,7 @@ export function forwarderWorld(limits: Partial<ForwarderLimits> = {}) {
         told: () => point(self()),
         over: () => void self().inFlight--,
       }),
+      format,
       clock,
       random: () => 0.5,
       log,
