@@ -13,6 +13,7 @@ export default defineConfig({
           testTimeout: 30_000,
           // left to itself it keeps one core free
           maxWorkers: availableParallelism(),
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -24,6 +25,7 @@ export default defineConfig({
           hookTimeout: 240_000,
           // half their time they wait for polls, sessions and pauses; more at once starve each other
           maxWorkers: availableParallelism() + 1,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -35,7 +37,7 @@ export default defineConfig({
           hookTimeout: 600_000,
           // each starts a Kafka of its own
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -44,7 +46,7 @@ export default defineConfig({
           include: ['test/chaos/**/*.test.ts'],
           testTimeout: 900_000,
           // three brokers and all the workers: alone
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
