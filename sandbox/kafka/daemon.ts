@@ -53,8 +53,8 @@ export function createDaemon(spec: DaemonSpec): Daemon {
 
   async function launchAndWatch(): Promise<void> {
     const launched = await launch(spec, logFile)
-    child = launched
-    gone = ending(launched).then(words => void (ended = words))
+    child = launched.child
+    gone = launched.ending.then(words => void (ended = words))
   }
 
   async function stop(graceMs: number): Promise<void> {
@@ -110,16 +110,21 @@ export function createDaemon(spec: DaemonSpec): Daemon {
  * The shell writes its own pid and becomes the server: there is no moment in which a server runs whose pid nobody knows.
  * A session of its own keeps a terminal's Ctrl-C from it, so that the owner decides how it ends.
  */
-async function launch(spec: DaemonSpec, logFile: string): Promise<ChildProcess> {
+async function launch(
+  spec: DaemonSpec,
+  logFile: string,
+): Promise<{ readonly child: ChildProcess; readonly ending: Promise<string> }> {
   const log = await open(logFile, 'a')
   try {
     const pidFile = join(spec.folder, `${spec.name}.pid`)
-    return spawn('sh', ['-c', 'echo $$ >"$0" && exec "$@"', pidFile, spec.command, ...spec.args], {
+    const child = spawn('sh', ['-c', 'echo $$ >"$0" && exec "$@"', pidFile, spec.command, ...spec.args], {
       cwd: spec.folder,
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
       env: Object.fromEntries(['PATH', 'HOME', 'LANG', 'TMPDIR'].map(name => [name, spec.env[name]])),
     })
+    // listened for before anything else is waited for: a short-lived process may end meanwhile
+    return { child, ending: ending(child) }
   } finally {
     await log.close()
   }

@@ -28,6 +28,8 @@ const DOORS: Readonly<Record<string, RegExp | null>> = {
   'producers/graph/credentials.ts': null,
   'producers/graph/client.ts': null,
   'producers/graph/exchange.ts': null,
+  'producers/graph/network.ts': null,
+  'consumers/ocsf/reads.ts': null,
   'consumers/engine/endpoint.ts': null,
   'cli/config.ts': null,
   'cli/tenants.ts': null,
