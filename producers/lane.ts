@@ -444,7 +444,12 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   async function pauseAfterSweep(state: TenantState, pause: SweepPause, startedMs: number): Promise<number> {
     const nextMs = nextTurnMs(state, pause, startedMs)
     if (!state.checkpoint) return nextMs
-    const said = { state: pause.kind, problem: pause.detail, problemSince: clock.now(), nextTryAt: state.notBeforeMs }
+    const said = {
+      state: pause.kind,
+      problem: pause.detail,
+      problemSince: clock.now(),
+      nextTryAt: Math.round(state.notBeforeMs),
+    }
     await write(state, { ...state.checkpoint, ...said }, nextMs)
     return nextMs
   }
@@ -453,7 +458,8 @@ export function openPollerLane(deps: PollerDeps, context: LaneContext, rota: Rot
   async function remember(state: TenantState, turn: TurnRecord): Promise<void> {
     const { base, end, progress, tally, nextMs } = turn
     const { tenantId } = state.tenant
-    const nextTryMs = Math.max(nextMs, state.waiting?.untilMs ?? state.notBeforeMs)
+    // jitter makes fractions, and the record holds whole milliseconds
+    const nextTryMs = Math.round(Math.max(nextMs, state.waiting?.untilMs ?? state.notBeforeMs))
     const { source } = state.access
     const next = checkpointAfter(base, { tenantId, source, end, progress, nextTryMs }, tally, clock.now())
     if (state.checkpoint?.state !== next.state) {

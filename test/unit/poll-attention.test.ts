@@ -7,6 +7,7 @@ describe('a tenant that needs attention', () => {
   test('says whose move it is and when it is tried next, is tried at that time, and recovers within a minute', async () => {
     const world = pollerWorld({
       intervalMs: 10_000,
+      random: () => 0.123_456,
       graph: { spans: [{ fromMs: 2 * MINUTE_MS, untilMs: 20 * MINUTE_MS, what: 'needs-attention' }] },
     })
     world.start()

@@ -74,6 +74,7 @@ export interface WorldOptions {
   readonly refusals?: readonly { readonly at: number; readonly when: 'before' | 'after' }[]
   readonly appendMs?: readonly number[]
   readonly unsentBytesMax?: number
+  readonly random?: () => number
   /** From then on nobody dies and nothing is refused. */
   readonly calmAfterMs?: number
   /** Stands between the lane and the log: what a broken dependency would do. */
@@ -307,7 +308,7 @@ export function pollerWorld(options: WorldOptions = {}) {
       graph,
       known: options.known ?? (() => Promise.reject(new Error('no sweep is due here'))),
       clock,
-      random: () => 0.5,
+      random: options.random ?? (() => 0.5),
       log,
       tracer: options.tracer ?? null,
       limits: {
