@@ -9,7 +9,7 @@ import { endpoints, type TenantAccess } from './clouds.ts'
 import { inspectCredential } from './credentials.ts'
 import { networkWords } from './network-errors.ts'
 import type { PageAnswer } from './pages.ts'
-import { neededPermission, type Problem, type Trouble } from './problems.ts'
+import { neededPermission, type Problem, readingPermission, type Trouble } from './problems.ts'
 
 export interface Step {
   readonly step: 'credential' | 'token' | 'permission' | 'alerts'
@@ -133,11 +133,12 @@ function verdictOf(trouble: Trouble, access: TenantAccess): ['fix' | 'unclear', 
     case 'split':
       return ['unclear', `${trouble.detail}. Check again later; the customer has nothing to do.`]
     case 'unavailable': {
-      if (trouble.network === undefined)
+      const { silent } = trouble
+      if (silent === undefined)
         return ['unclear', `${trouble.detail}. Check again later; the customer has nothing to do.`]
-      const at = endpoints(access.cloud)
-      const host = new URL(trouble.detail.startsWith('Entra') ? at.loginBase : at.graphBase).host
-      return ['unclear', `No answer from ${host}: ${networkWords(trouble.network)}. The customer has nothing to do.`]
+      const { loginBase, graphBase } = endpoints(access.cloud)
+      const { host } = new URL(silent.who === 'login' ? loginBase : graphBase)
+      return ['unclear', `No answer from ${host}: ${networkWords(silent.code)}. The customer has nothing to do.`]
     }
   }
 }
@@ -174,7 +175,7 @@ function permissionWords(access: TenantAccess, roles: readonly string[] | null, 
     const words = `The token carries no permission at all: ${needed} was not added, or never got admin consent.`
     return { result: 'look', words }
   }
-  const enough = roles.some(role => role === needed || role === needed.replace('.Read.', '.ReadWrite.'))
+  const enough = readingPermission(access.source, roles) !== null
   const carried = `The token carries ${roles.join(', ')}`
   const more =
     writeRoles.length === 0 ? '' : ` Nothing needs more than reading: ${writeRoles.join(', ')} can be taken back.`

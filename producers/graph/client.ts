@@ -125,7 +125,8 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
       const token = await tokens.get(access, signal)
       if (token.kind !== 'token') return token
       const exchange = await get(url, headersFor(token, deps.random), signal)
-      if (exchange.kind === 'failed') return unanswered(`Graph did not answer (${exchange.code})`, exchange.code)
+      if (exchange.kind === 'failed')
+        return unanswered('graph', exchange.code, `Graph did not answer (${exchange.code})`)
       let dateMs = httpDateMs(exchange.headers['date'])
       if (dateMs !== null) state.skewMs = dateMs - exchange.receivedAtMs
       if (state.skewMs !== null && token.skewMs !== null && state.skewMs - token.skewMs > MAX_AHEAD_MS) {

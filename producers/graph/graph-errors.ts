@@ -10,6 +10,7 @@ import {
   neededPermission,
   PAGES,
   problem,
+  readingPermission,
   type TraceIds,
   type Trouble,
 } from './problems.ts'
@@ -76,16 +77,16 @@ function adviceOn(access: TenantAccess, refusal: GraphRefusal): Advice | undefin
 }
 
 function forbidden(access: TenantAccess, roles: readonly string[] | null): Advice {
-  const needed = neededPermission(access.source)
-  if (roles?.some(role => role === needed || role === needed.replace('.Read.', '.ReadWrite.')) === true) {
+  const carried = roles === null ? null : readingPermission(access.source, roles)
+  if (carried !== null) {
     return {
-      words: `Graph refuses the alerts of {tenant} although the token carries ${needed}: ${ADMIN} must check that the directory has a licence of a Defender product, and that no Conditional Access policy keeps the application {app} from Microsoft Graph.`,
+      words: `Graph refuses the alerts of {tenant} although the token carries ${carried}: ${ADMIN} must check that the directory has a licence of a Defender product, and that no Conditional Access policy keeps the application {app} from Microsoft Graph.`,
       move: 'customer',
       page: PAGES.licences,
     }
   }
   return {
-    words: `Graph refuses the alerts of {tenant}: the application {app} lacks the application permission ${needed}${rolesText(roles)}. ${capital(ADMIN)} must add it and grant admin consent; no write permission is needed.`,
+    words: `Graph refuses the alerts of {tenant}: the application {app} lacks the application permission ${neededPermission(access.source)}${rolesText(roles)}. ${capital(ADMIN)} must add it and grant admin consent; no write permission is needed.`,
     move: 'customer',
     page: PAGES.permissions,
   }

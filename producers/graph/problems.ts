@@ -50,8 +50,8 @@ export type Trouble =
       readonly kind: 'unavailable'
       readonly retryAfterMs: number | null
       readonly detail: string
-      /** No answer came: the system's or the client's code, such as ENOTFOUND. */
-      readonly network?: string
+      /** No answer came: from whom, and the system's or the client's code, such as ENOTFOUND. */
+      readonly silent?: { readonly who: 'login' | 'graph'; readonly code: string }
     }
   /** The window cannot be read this way; the caller halves it (or `$top`). */
   | { readonly kind: 'split'; readonly reason: SplitReason; readonly detail: string }
@@ -73,6 +73,12 @@ const PERMISSION = { alerts_v2: 'SecurityAlert.Read.All', alerts: 'SecurityEvent
 /** The one application permission that reading a list takes. */
 export function neededPermission(source: TenantAccess['source']): string {
   return PERMISSION[source]
+}
+
+/** What lets a token read the list: the permission itself, or the one that also writes. Null: nothing it carries. */
+export function readingPermission(source: TenantAccess['source'], roles: readonly string[]): string | null {
+  const needed = neededPermission(source)
+  return roles.find(role => role === needed || role === needed.replace('.Read.', '.ReadWrite.')) ?? null
 }
 
 const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -107,6 +113,6 @@ export function unavailable(detail: string): Trouble {
 }
 
 /** `detail`: with the code in it. */
-export function unanswered(detail: string, network: string): Trouble {
-  return { kind: 'unavailable', retryAfterMs: null, detail, network }
+export function unanswered(who: 'login' | 'graph', code: string, detail: string): Trouble {
+  return { kind: 'unavailable', retryAfterMs: null, detail, silent: { who, code } }
 }

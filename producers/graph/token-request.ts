@@ -209,7 +209,7 @@ function verdict(
     })
   }
   const { exchange, body } = heard
-  if (exchange.kind === 'failed') return unanswered(`Entra did not answer (${exchange.code})`, exchange.code)
+  if (exchange.kind === 'failed') return unanswered('login', exchange.code, `Entra did not answer (${exchange.code})`)
   const { status, headers } = exchange
   const dateMs = httpDateMs(headers['date'])
   if (status < 200 || status > 299) {

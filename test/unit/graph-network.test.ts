@@ -94,8 +94,8 @@ describe('a proxy', () => {
       kind: 'page',
     })
     const refused = await pageBy({ HTTPS_PROXY: `http://soc:wrong@${at}`, GRAPH_CA_FILE: caFile })
-    expect(refused).toMatchObject({ kind: 'unavailable', network: expect.any(String) })
-    const code = refused.kind === 'unavailable' ? (refused.network ?? '') : ''
+    expect(refused).toMatchObject({ kind: 'unavailable', silent: { who: 'login', code: expect.any(String) } })
+    const code = refused.kind === 'unavailable' ? (refused.silent?.code ?? '') : ''
     expect(networkWords(code)).toMatch(/the proxy of HTTPS_PROXY does not let it through/)
     expect(JSON.stringify(refused)).not.toContain('wrong')
   })
@@ -103,7 +103,7 @@ describe('a proxy', () => {
   test('that inspects TLS is told from the customer, and trusted when its authority is named', async () => {
     await using proxy = await startProxy()
     const answer = await pageBy({ HTTPS_PROXY: `http://127.0.0.1:${proxy.port}` })
-    const code = answer.kind === 'unavailable' ? (answer.network ?? '') : ''
+    const code = answer.kind === 'unavailable' ? (answer.silent?.code ?? '') : ''
     expect(networkWords(code)).toMatch(/an authority that this machine does not trust.*GRAPH_CA_FILE/)
   })
 
