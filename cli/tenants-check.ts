@@ -32,12 +32,15 @@ interface CheckRow {
   readonly requestId: string | null
   readonly steps: readonly Step[]
   readonly permissions: readonly string[] | null
-  /** ISO; as the certificate or token says, else as the tenants file does. */
+  /** ISO; as the credential or Entra's record says, else as the tenants file does. */
   readonly credentialEnds: string | null
+  /** ISO; what the tenants file should say, by which everybody is warned, and does not. */
+  readonly endsToRecord: string | null
   readonly clockOffSeconds: number | null
 }
 
 const AT_ONCE = 8
+const DAY_MS = 86_400_000
 const MOVES: Readonly<Record<Move, string>> = {
   customer: "the customer's administrator",
   operator: 'us: tenants file, secrets, or this machine',
@@ -123,8 +126,16 @@ function rowOf(tenant: Tenant, found: Check): CheckRow {
     steps: found.steps,
     permissions: found.roles,
     credentialEnds: found.credentialEnds ?? tenant.credentialExpires,
+    endsToRecord: endsToRecord(tenant, found.credentialEnds),
     clockOffSeconds: skewMs === null ? null : Math.round(skewMs / 1000),
   }
+}
+
+/** A federated token is renewed every hour by whoever mounts it. */
+function endsToRecord({ credentialKind, credentialExpires }: Tenant, ends: string | null): string | null {
+  if (ends === null || credentialKind === 'federatedTokenFile') return null
+  if (credentialExpires === null) return ends
+  return Math.abs(Date.parse(ends) - Date.parse(credentialExpires)) > DAY_MS ? ends : null
 }
 
 function report(io: Io, format: Format, rows: readonly CheckRow[]): number {
@@ -150,6 +161,8 @@ function blockOf(row: CheckRow): string {
   ]
   if (row.whoseMove !== null) lines.push(`  whose move   ${MOVES[row.whoseMove]}`)
   if (row.page !== null) lines.push(`  where        ${oneLine(row.page)}`)
+  if (row.endsToRecord !== null)
+    lines.push(`  to record    credentialExpires: ${row.endsToRecord} in the tenants file; warnings follow it`)
   const ids = [
     ...(row.code === null ? [] : [row.code]),
     ...(row.traceId === null ? [] : [`trace ${row.traceId}`]),

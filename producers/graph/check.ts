@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../platform/clock.ts'
 import { fromEpochMs } from '../window.ts'
-import type { Graph } from './client.ts'
+import type { Graph, OwnRecord } from './client.ts'
 import { endpoints, type TenantAccess } from './clouds.ts'
 import { inspectCredential } from './credentials.ts'
 import { networkWords } from './network-errors.ts'
@@ -28,14 +28,14 @@ export interface Check {
   readonly steps: readonly Step[]
   /** Application permissions that the token carries; null: it cannot be read, or there is none. */
   readonly roles: readonly string[] | null
-  /** The end of a certificate or a federated token, ISO; a secret does not say its own. */
+  /** ISO: of a certificate or a federated token; of a secret only where the token may read it in Entra's record. */
   readonly credentialEnds: string | null
   /** Entra's or Graph's clock minus ours; null: not known. */
   readonly skewMs: number | null
 }
 
 export interface CheckDeps {
-  readonly graph: Graph
+  readonly graph: Graph & OwnRecord
   readonly secretsDir: string
   readonly clock: Clock
   readonly signal: AbortSignal
@@ -86,7 +86,13 @@ export async function checkTenant(access: TenantAccess, deps: CheckDeps): Promis
 
   const grant = deps.graph.grant(access.tenantId)
   found.roles = grant?.roles ?? null
-  steps.push({ step: 'permission', ...permissionWords(access, found.roles, grant?.writeRoles ?? []) })
+  const permission = permissionWords(access, found.roles, grant?.writeRoles ?? [])
+  const secretEnds = await deps.graph.secretEnds(access, deps.signal)
+  found.credentialEnds ??= secretEnds
+  steps.push({
+    step: 'permission',
+    ...(secretEnds === null ? permission : alsoEnds(permission, secretEnds, deps.clock.now())),
+  })
 
   const listed = await listAny(access, deps, time.epochMs)
   if (typeof listed !== 'string') return stop('alerts', listed)
@@ -160,6 +166,15 @@ function credentialWords(
   if (days < 0) return { result: 'look', words: `The credential in ${file} ended on ${ends}.` }
   const words = `The credential in ${file} can be read, and ends on ${ends}, in ${days} days.`
   return { result: days < WARN_AHEAD_DAYS ? 'look' : 'ok', words }
+}
+
+/** A secret in use ends in the future: Entra has just taken it. */
+function alsoEnds({ result, words }: Said, ends: string, nowMs: number): Said {
+  const days = Math.floor((Date.parse(ends) - nowMs) / DAY_MS)
+  return {
+    result: days < WARN_AHEAD_DAYS ? 'look' : result,
+    words: `${words} It may also read Entra's record of the application, which says that the secret ends on ${ends}, in ${days} days.`,
+  }
 }
 
 function clockOff(skewMs: number): string | null {

@@ -1,14 +1,16 @@
 /**
- * The read-only client of Microsoft Graph's alert lists. It can send GET to one list of one host, and nothing else;
- * what went wrong is a value in words (problems.ts), and only the caller's own signal is ever thrown.
+ * The read-only client of Microsoft Graph's alert lists. It can send GET to one list of one host and, where the token
+ * happens to allow it, to the application's own record; what went wrong is a value in words (problems.ts), and only the
+ * caller's own signal is ever thrown.
  */
 import type { Dispatcher } from 'undici'
 
 import type { Clock, Random } from '../../platform/clock.ts'
 import type { Grant } from './claims.ts'
 import { endpoints, type TenantAccess, unknownPart } from './clouds.ts'
-import { credentialVersion } from './credentials.ts'
+import { credentialVersion, readCredential } from './credentials.ts'
 import { createGet, createPostForm } from './exchange.ts'
+import { endOfSecrets, mayReadOwnRecord, ownRecordUrl } from './expiry.ts'
 import { DIRECT, openNetwork, type Way } from './network.ts'
 import { type Ask, answerFrom, headersFor, type PageAnswer, targetOf } from './pages.ts'
 import { problem, type Trouble, unanswered, unavailable } from './problems.ts'
@@ -36,6 +38,15 @@ export interface Graph {
   grant(tenantId: string): Grant | null
   /** Drops token and clock: the tenant changed, or its lane was lost. */
   forget(tenantId: string): void
+}
+
+/** For who checks a tenant; a poller has no use for it. */
+export interface OwnRecord {
+  /**
+   * When the tenant's client secret ends, ISO, read from Entra's record of the application; null: not to be known, as
+   * without a token that happens to carry a permission for that record, for which no request is made. One request.
+   */
+  secretEnds(access: TenantAccess, signal: AbortSignal): Promise<string | null>
 }
 
 interface GraphLimits {
@@ -85,7 +96,7 @@ interface TenantState {
   refusals: number
 }
 
-export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
+export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposable {
   const limits = { ...LIMITS, ...deps.limits }
   const { dispatcher, close } =
     deps.dispatcher === undefined
@@ -163,6 +174,15 @@ export function createGraph(deps: GraphDeps): Graph & AsyncDisposable {
     },
     credentialVersion: access => credentialVersion(deps.secretsDir, access),
     grant: tenantId => tokens.grant(tenantId),
+    async secretEnds(access, signal) {
+      if (!mayReadOwnRecord(tokens.grant(access.tenantId)?.roles ?? [])) return null
+      const [credential, token] = [await readCredential(deps.secretsDir, access), await tokens.get(access, signal)]
+      if (!('secrets' in credential) || token.kind !== 'token') return null
+      const url = ownRecordUrl(endpoints(access.cloud, deps.sandboxUrl ?? undefined), access.clientId)
+      const exchange = await get(url, headersFor(token, deps.random), signal)
+      const isRecord = exchange.kind === 'answer' && exchange.status === 200 && typeof exchange.body === 'object'
+      return isRecord ? endOfSecrets(exchange.body, credential.secrets) : null
+    },
     forget(tenantId) {
       tokens.forget(tenantId)
       states.delete(tenantId.toLowerCase())

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Answer, BodyTooLarge, deliver, jsonAnswer } from './answer.ts'
+import type { Grant } from './entra.ts'
 import { serveList } from './serve-list.ts'
 import { serveToken } from './serve-token.ts'
 import { type GraphState, graphError, simNow } from './state.ts'
+import type { SimTenant } from './tenants.ts'
 
 /** Answers under `/_sim/`, or undefined for a path it does not know. */
 export type AdminHandler = (request: IncomingMessage, url: URL) => Promise<Answer | undefined>
@@ -52,18 +54,70 @@ async function route(state: GraphState, admin: AdminHandler, request: IncomingMe
     request.resume()
     return serveList(state, request, url, list[1] === 'alerts' ? 'alerts' : 'alerts_v2')
   }
-  return refuseOther(state, request, url, list !== null || login !== null)
+  const record = /^\/v1\.0\/applications\(appId='([^']+)'\)$/.exec(decodePart(url.pathname))
+  if (record !== null && request.method === 'GET') {
+    request.resume()
+    return serveRecord(state, request, url, record[1] ?? '')
+  }
+  return refuseOther(state, request, url, list !== null || login !== null || record !== null)
+}
+
+const RECORD_ROLES: readonly string[] = ['Application.Read.All', 'Application.ReadWrite.OwnedBy', 'Directory.Read.All']
+
+/** The application's own record: its secrets told by their first characters and ends, to whoever may read it. */
+function serveRecord(state: GraphState, request: IncomingMessage, url: URL, clientId: string): Answer {
+  const grant = grantOf(state, request)
+  const tenant = state.directories.get(grant?.tenantId ?? '')?.tenant
+  let answer: Answer
+  if (grant === undefined || tenant === undefined)
+    answer = graphError(state, request, 401, 'InvalidAuthenticationToken', 'Access token is empty or not valid.')
+  else if (!grant.roles.some(role => RECORD_ROLES.includes(role)))
+    answer = graphError(state, request, 403, 'Authorization_RequestDenied', 'Insufficient privileges.')
+  else if (clientId.toLowerCase() !== tenant.clientId.toLowerCase())
+    answer = graphError(state, request, 404, 'Request_ResourceNotFound', 'Resource does not exist.')
+  else answer = jsonAnswer(200, { passwordCredentials: tenant.secrets.map(describeSecret) })
+  noteOther(state, request, url, grant?.tenantId ?? null, answer)
+  return answer
+}
+
+/** Entra shows no more of a secret than its beginning, and gives every one an end. */
+function describeSecret({ value, expiresAtMs }: SimTenant['secrets'][number]): Record<string, unknown> {
+  return {
+    customKeyIdentifier: null,
+    displayName: 'SOC.OS',
+    endDateTime: new Date(expiresAtMs ?? FAR_MS).toISOString(),
+    hint: value.slice(0, 3),
+    keyId: randomUUID(),
+    secretText: null,
+    startDateTime: '2026-01-01T00:00:00Z',
+  }
+}
+
+const FAR_MS = Date.parse('2199-12-31T00:00:00Z')
+
+function grantOf(state: GraphState, request: IncomingMessage): Grant | undefined {
+  return state.desk.find(/^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '')
 }
 
 /** 405 or 404, counted as a breach of read-only when it was anything but GET. */
 function refuseOther(state: GraphState, request: IncomingMessage, url: URL, known: boolean): Answer {
   request.resume()
-  const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? ''
-  const tenantId = state.desk.find(token)?.tenantId ?? null
+  const tenantId = grantOf(state, request)?.tenantId ?? null
   if (request.method !== 'GET') state.book.countersOf(tenantId ?? 'unknown').nonGetRequests++
   const answer = known
     ? graphError(state, request, 405, 'BadRequest', `Method not allowed: ${request.method}.`)
     : graphError(state, request, 404, 'UnknownError', 'Resource not found.')
+  noteOther(state, request, url, tenantId, answer)
+  return answer
+}
+
+function noteOther(
+  state: GraphState,
+  request: IncomingMessage,
+  url: URL,
+  tenantId: string | null,
+  answer: Answer,
+): void {
   state.book.note({
     atMs: state.now(),
     tenantId,
@@ -78,7 +132,6 @@ function refuseOther(state: GraphState, request: IncomingMessage, url: URL, know
     fault: null,
     requestsInLastMinute: 0,
   })
-  return answer
 }
 
 function readUrl(target: string): URL | undefined {

@@ -128,6 +128,62 @@ describe('a tenant that works', () => {
   })
 })
 
+describe('the end of a secret', () => {
+  const records = (sim: GraphSim) => sim.ledger.requests.filter(({ path }) => path.includes('/applications('))
+  const inDays = (days: number) => new Date(Math.floor(Date.now() / 1000) * 1000 + days * DAY_MS).toISOString()
+  const secret = (value: string, ends: string) => ({ value, expiresAtMs: Date.parse(ends) })
+
+  test('is read from Graph where the permission happens to be there', async () => {
+    const [ends, other] = [inDays(200), inDays(2)]
+    await using at = await site({
+      roles: ['SecurityAlert.Read.All', 'Application.Read.All'],
+      secrets: [secret('abc~in-use', ends), secret('xyz~of-somebody-else', other)],
+    })
+    const row = await checked(at.sim.url, at.sim.tenants)
+    expect(row).toMatchObject({ exitCode: 0, verdict: 'works', credentialEnds: ends })
+    expect(row.steps[2]).toMatchObject({ step: 'permission', result: 'ok' })
+    expect(row.steps[2]?.words).toContain(`the secret ends on ${ends}, in 199 days`)
+    expect(records(at.sim).map(({ method, status }) => [method, status])).toEqual([['GET', 200]])
+  })
+
+  test('is told with a "look" when it is near, and of two that begin alike the first counts', async () => {
+    const [near, far] = [inDays(12), inDays(300)]
+    await using at = await site({
+      roles: ['SecurityAlert.Read.All', 'Application.ReadWrite.OwnedBy'],
+      secrets: [secret('abc~in-use', far), secret('abc~older', near)],
+    })
+    const row = await checked(at.sim.url, at.sim.tenants)
+    expect(row).toMatchObject({ verdict: 'works', credentialEnds: near })
+    expect(row.steps[2]).toMatchObject({ step: 'permission', result: 'look' })
+    expect(row.steps[2]?.words).toContain('in 11 days')
+  })
+
+  test('that the tenants file does not know of is to be recorded there', async () => {
+    const ends = inDays(200)
+    await using at = await site({
+      roles: ['SecurityAlert.Read.All', 'Application.Read.All'],
+      secrets: [secret('abc~in-use', ends)],
+    })
+    const known = await run(at.sim.url, at.sim.tenants)
+    expect(known.out).not.toContain('to record')
+    const unknowing = at.sim.tenants.map(tenant => ({
+      ...tenant,
+      secrets: [{ value: 'abc~in-use', expiresAtMs: null }],
+    }))
+    const { out } = await run(at.sim.url, unknowing)
+    expect(out).toContain(`to record    credentialExpires: ${ends} in the tenants file`)
+  })
+
+  test('is not asked for without the permission: what the tenants file says is taken', async () => {
+    const ends = inDays(90)
+    await using at = await site({ secrets: [secret('abc~in-use', ends)] })
+    const row = await checked(at.sim.url, at.sim.tenants)
+    expect(row).toMatchObject({ verdict: 'works', credentialEnds: ends })
+    expect(row.steps[2]?.words).not.toContain('ends on')
+    expect(records(at.sim)).toEqual([])
+  })
+})
+
 describe('every refusal of Entra', () => {
   test.each([...AADSTS_KNOWN])(
     'AADSTS%i is told with who must do what, and with what support asks for',
