@@ -144,7 +144,7 @@ function report(io: Io, format: Format, rows: readonly CheckRow[]): number {
   const count = (verdict: Check['verdict']) => rows.filter(row => row.verdict === verdict).length
   const [works, quiet, fix, unclear] = [count('works'), count('quiet'), count('fix'), count('unclear')]
   io.say(
-    `${rows.length} tenants: ${works} work, ${quiet} work and show no alerts, ${fix} do not work, ${unclear} unclear\n`,
+    `${rows.length} tenant${rows.length === 1 ? '' : 's'}: ${works} work, ${quiet} work and show no alerts, ${fix} do not work, ${unclear} unclear\n`,
   )
   if (fix > 0) return EXIT.problem
   if (unclear > 0) return unclear === rows.length ? EXIT.failed : EXIT.someFailed

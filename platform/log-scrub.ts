@@ -54,6 +54,14 @@ function maskKnownSecrets(text: string): string {
   return copied === 0 ? text : out + text.slice(copied)
 }
 
+/** A secret of an application as Entra makes them. */
+const ENTRA_SECRET = '[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,37}'
+const IS_ENTRA_SECRET = new RegExp(`^${ENTRA_SECRET}$`)
+
+export function isEntraSecret(text: string): boolean {
+  return IS_ENTRA_SECRET.test(text)
+}
+
 /** Shapes that are secret whoever wrote them. Each runs in linear time; scheme length is bounded for that reason. */
 const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, '[private key]'],
@@ -63,8 +71,7 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/\b(Bearer|DPoP|Negotiate)\s+[A-Za-z0-9\-._~+/]{16,}=*/gi, `$1 ${MASK}`],
   [/\b([Bb]asic)\s+(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/]{6,}=*/g, `$1 ${MASK}`],
   [/\bwhsec_[A-Za-z0-9+/=_-]+/g, MASK],
-  // secrets of Entra applications
-  [/[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,37}/g, MASK],
+  [new RegExp(ENTRA_SECRET, 'g'), MASK],
   [
     /\b(client_?secret|client_?assertion|pass(?:word|wd|phrase)|api[_-]?key|access_?token|refresh_?token|id_?token|authorization)("?\s*[=:]\s*"?)(?:(?:Bearer|Basic|DPoP|Negotiate)\s+)?[^\s"'&,;}]+/gi,
     `$1$2${MASK}`,

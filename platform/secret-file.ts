@@ -57,7 +57,9 @@ export async function readSecretFile(file: string): Promise<SecretRead> {
     const info = await handle.stat({ bigint: true })
     if (!info.isFile()) return bad(file, 'is not a regular file')
     if (info.size > BigInt(MAX_SECRET_BYTES)) return bad(file, `is larger than ${MAX_SECRET_BYTES} bytes`)
-    const text = secretText(new TextDecoder('utf-8', { fatal: true }).decode(await handle.readFile()))
+    const bytes = await handle.readFile()
+    if (isUtf16(bytes)) return bad(file, 'is UTF-16 text, as the > of Windows PowerShell writes it, not UTF-8')
+    const text = secretText(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
     if (text.trim() === '') return bad(file, 'is empty')
     registerSecret(text)
     return { kind: 'ok', text, version: fileVersion(info) }
@@ -73,6 +75,10 @@ export async function secretFileVersion(file: string): Promise<string | null> {
   } catch {
     return null
   }
+}
+
+function isUtf16(bytes: Buffer): boolean {
+  return (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
 }
 
 /** Editors and `echo` end a file with a newline that is no part of the secret. */

@@ -10,7 +10,7 @@ import {
   parseDocument,
 } from 'yaml'
 import { z } from 'zod'
-import { inWords, quote, scrub } from './log-scrub.ts'
+import { inWords, isEntraSecret, quote, scrub } from './log-scrub.ts'
 import { didYouMean } from './nearest.ts'
 import { placeSecret } from './secret-file.ts'
 
@@ -24,7 +24,7 @@ const MAX_TENANTS = 20_000
 const MAX_METADATA_BYTES = 16_384
 const MAX_METADATA_DEPTH = 16
 const MAX_PROBLEMS = 1_000
-const MAX_SYNTAX_PROBLEMS = 10
+const MAX_SYNTAX_PROBLEMS = 3
 /** How often YAML may repeat an anchored value, counted through nesting. */
 const MAX_ALIASES = 100
 
@@ -293,6 +293,7 @@ function checkTenant(entry: unknown, path: Path, deps: TenantsFileDeps, say: Say
   for (const issue of result.error?.issues ?? []) sayIssue(issue, given, path, say)
   // these look at the parts themselves, so that one wrong part does not hide what is wrong with another
   const fits = [
+    checkIds(given, path, say),
     checkCloud(given, path, say),
     checkMetadata(given['metadata'], path, say),
     checkCredential(given, path, deps, say),
@@ -315,17 +316,69 @@ function sayIssue(issue: z.core.$ZodIssue, given: unknown, path: Path, say: Say)
   const inner = issue.path.filter(step => typeof step !== 'symbol')
   const place = [...path, ...inner]
   if (issue.code === 'unrecognized_keys') {
-    const known =
-      inner[0] === 'credential' ? ['secretFile', 'certificateFile', 'federatedTokenFile'] : Object.keys(shape)
-    for (const key of issue.keys) say([...place, key], `is not known here${didYouMean(key, known)}`)
+    const known = inner[0] === 'credential' ? CREDENTIAL_KINDS : Object.keys(shape)
+    for (const key of issue.keys)
+      say([...place, key], SECRET_KEY.test(key) ? NO_SECRETS : `is not known here${didYouMean(key, known)}`)
     return
   }
   const field = shape[inner[0] as keyof typeof shape] as z.ZodType | undefined
   const expected = (inner.length > 1 ? credentialFile : field)?.description ?? 'something else'
   const value = valueAt(given, inner)
   if (value === undefined) say(place, `is missing: expected ${expected}`)
+  else if (inner[0] === 'credential' && isObject(value))
+    say(place, `names ${kindsIn(value)} files: expected ${expected}`)
   else if (isObject(value)) say(place, `has ${Object.keys(value).length} entries: expected ${expected}`)
+  else if (inner[0] === 'cloud') say(place, `is ${shown(value)}: expected ${expected}${cloudMeant(value)}`)
   else say(place, `is ${shown(value)}: expected ${expected}`)
+}
+
+const CREDENTIAL_KINDS = ['secretFile', 'certificateFile', 'federatedTokenFile'] as const
+/** Members in which somebody may have written the secret itself. */
+const SECRET_KEY = /^(?:(?:app|client|application)?[-_ ]?(?:secret|password|key)(?:[-_ ]?(?:value|text))?|value|pwd)$/i
+const NO_SECRETS =
+  'no secret has a place in this file: put it into a file below SECRETS_DIR, name that one (credential: {secretFile: …}), and ask the customer for a new secret if this file was shared'
+
+function kindsIn(credential: Readonly<Record<string, unknown>>): number {
+  return CREDENTIAL_KINDS.filter(kind => credential[kind] !== undefined).length
+}
+
+/** What Microsoft's clouds are called elsewhere. */
+const CLOUD_NAMES: Readonly<Record<string, string>> = {
+  gcc: 'global',
+  commercial: 'global',
+  public: 'global',
+  worldwide: 'global',
+  azurecloud: 'global',
+  azurepublic: 'global',
+  gcchigh: 'usgov',
+  gcch: 'usgov',
+  usgovernment: 'usgov',
+  azureusgovernment: 'usgov',
+  l4: 'usgov',
+  l5: 'dod',
+  usdod: 'dod',
+  '21vianet': 'china',
+  azurechina: 'china',
+  azurechinacloud: 'china',
+}
+
+function cloudMeant(value: unknown): string {
+  const name = String(value)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]/g, '')
+  const cloud = Object.hasOwn(CLOUD_NAMES, name) ? CLOUD_NAMES[name] : undefined
+  return cloud === undefined ? '' : ` (most likely ${cloud})`
+}
+
+/** Both are GUIDs, and one is easily pasted twice. */
+function checkIds({ tenantId, clientId }: Readonly<Record<string, unknown>>, path: Path, say: Say): boolean {
+  if (typeof tenantId !== 'string' || typeof clientId !== 'string') return true
+  if (tenantId.toLowerCase() !== clientId.toLowerCase() || !guid.safeParse(tenantId).success) return true
+  say(
+    [...path, 'clientId'],
+    'is the tenant ID once more: expected the Application (client) ID, beside it on the Overview page of the app registration',
+  )
+  return false
 }
 
 /** Neither list of alerts is documented for China; the legacy one is let through for those who were promised it. */
@@ -347,9 +400,14 @@ function checkCredential(
   const { credential } = given
   if (!isObject(credential)) return false
   let fits = true
-  for (const kind of ['secretFile', 'certificateFile', 'federatedTokenFile']) {
+  for (const kind of CREDENTIAL_KINDS) {
     const file = credential[kind]
     if (typeof file !== 'string') continue
+    if (isEntraSecret(file)) {
+      say([...path, 'credential', kind], `is the secret itself, where the name of its file is expected: ${NO_SECRETS}`)
+      fits = false
+      continue
+    }
     const placed = placeSecret(deps.secretsDir, file)
     const problem =
       placed.kind === 'bad'

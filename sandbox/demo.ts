@@ -40,6 +40,11 @@ const plan = new Command('demo')
     new Option('--stack <kind>', 'how to run Kafka').choices(['auto', 'given', 'docker', 'jvm']).default('auto'),
   )
   .addOption(option('--seed <number>', 'the same seed makes up the same customers and alerts', 1, 0, 999_999_999))
+  .addOption(
+    new Option('--format <format>', "what the engine gets: Graph's own JSON, or OCSF findings made from it")
+      .choices(['native', 'ocsf'])
+      .default('native'),
+  )
   .option('--json <file>', 'write the result there, too')
   .option('--keep', 'leave everything running afterwards, until Ctrl-C', false)
   .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : 2))

@@ -10,6 +10,7 @@ import { inspectCredential } from './credentials.ts'
 import { networkWords } from './network-errors.ts'
 import type { PageAnswer } from './pages.ts'
 import { neededPermission, type Problem, readingPermission, type Trouble } from './problems.ts'
+import type { Oddity } from './secret-shape.ts'
 
 export interface Step {
   readonly step: 'credential' | 'token' | 'permission' | 'alerts'
@@ -153,14 +154,10 @@ type Said = Pick<Step, 'result' | 'words'>
 
 function credentialWords(
   { credential: { file } }: TenantAccess,
-  { ends, looksLikeId }: { readonly ends: string | null; readonly looksLikeId: boolean },
+  { ends, oddity }: { readonly ends: string | null; readonly oddity: Oddity | null },
   nowMs: number,
 ): Said {
-  if (looksLikeId)
-    return {
-      result: 'look',
-      words: `The secret in ${file} has the shape of a GUID: most likely the Secret ID was sent instead of the secret's Value.`,
-    }
+  if (oddity !== null) return { result: 'look', words: `The secret in ${file} ${oddity.words.replace('{file}', file)}` }
   if (ends === null) return { result: 'ok', words: `The credential in ${file} can be read.` }
   const days = Math.floor((Date.parse(ends) - nowMs) / DAY_MS)
   if (days < 0) return { result: 'look', words: `The credential in ${file} ended on ${ends}.` }

@@ -10,7 +10,8 @@ import { registerSecret } from '../../platform/log-scrub.ts'
 import { placeSecret, readSecretFile, secretFileVersion } from '../../platform/secret-file.ts'
 import { claimsOf } from './claims.ts'
 import type { TenantAccess } from './clouds.ts'
-import { type Advice, isGuid, problem, type Trouble } from './problems.ts'
+import { type Advice, problem, type Trouble } from './problems.ts'
+import { type Oddity, oddityOf } from './secret-shape.ts'
 
 export type Credential =
   /** The present one and, while it is being changed, the next: a line each. */
@@ -42,16 +43,23 @@ export async function readCredential(secretsDir: string, access: TenantAccess): 
   if (typeof place === 'string') return problem(access, `secret-file-${place}`, PLACE_WORDS[place])
   const read = await readSecretFile(place.path)
   if (read.kind === 'ok') return credentialFrom(access, read.text)
-  const words = `The credential file ${read.problem}: the operator must put the credential, and nothing else, there.`
-  return problem(access, 'secret-file-unusable', { words, move: 'operator' })
+  const what =
+    access.credential.kind === 'certificateFile'
+      ? 'a private key and its certificate there, both as PEM (openssl pkcs12 -in FILE -nodes makes that of a PFX)'
+      : 'the credential, and nothing else, there'
+  return problem(
+    access,
+    'secret-file-unusable',
+    operators(`The credential file ${read.problem}: the operator must put ${what}.`),
+  )
 }
 
 export interface Inspected {
   readonly kind: 'credential'
   /** Of a certificate or a federated token, ISO; null: it does not say. */
   readonly ends: string | null
-  /** A secret with the shape of a GUID. */
-  readonly looksLikeId: boolean
+  /** What a secret looks like that was not copied as Entra shows it. */
+  readonly oddity: Oddity | null
 }
 
 /** What a credential tells of itself before it is sent anywhere. */
@@ -60,12 +68,16 @@ export async function inspectCredential(secretsDir: string, access: TenantAccess
   if ('problem' in credential || 'detail' in credential) return credential
   switch (credential.kind) {
     case 'secrets':
-      return { kind: 'credential', ends: null, looksLikeId: credential.secrets.some(isGuid) }
+      return { kind: 'credential', ends: null, oddity: first(credential.secrets.map(oddityOf)) }
     case 'certificate':
-      return { kind: 'credential', ends: credential.ends, looksLikeId: false }
+      return { kind: 'credential', ends: credential.ends, oddity: null }
     case 'assertion':
-      return { kind: 'credential', ends: endOfToken(credential.assertion), looksLikeId: false }
+      return { kind: 'credential', ends: endOfToken(credential.assertion), oddity: null }
   }
+}
+
+function first(oddities: readonly (Oddity | null)[]): Oddity | null {
+  return oddities.find(oddity => oddity !== null) ?? null
 }
 
 function endOfToken(token: string): string | null {
@@ -109,14 +121,18 @@ function credentialFrom(access: TenantAccess, text: string): Credential | Troubl
 }
 
 function secretsFrom(access: TenantAccess, text: string): Credential | Trouble {
-  const [first, ...more] = text.split(/\r?\n/).filter(line => line.trim() !== '')
-  if (first === undefined || more.length > 1) {
+  // no secret of Entra begins or ends with a blank, and what is copied from a page often does
+  const [present, ...more] = text
+    .split(/\r?\n/)
+    .map(line => line.trim())
+    .filter(line => line !== '')
+  if (present === undefined || more.length > 1) {
     const words =
       'The file {file} must hold the client secret or, while it is being changed, two of them, a line each, and nothing else: the operator must put that there.'
     return problem(access, 'secret-file-unusable', operators(words))
   }
-  for (const secret of [first, ...more]) registerSecret(secret)
-  return { kind: 'secrets', secrets: [first, ...more] }
+  for (const secret of [present, ...more]) registerSecret(secret)
+  return { kind: 'secrets', secrets: [present, ...more] }
 }
 
 function certificateFrom(access: TenantAccess, pem: string): Credential | Trouble {

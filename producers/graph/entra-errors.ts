@@ -5,17 +5,19 @@
  */
 import type { TenantAccess } from './clouds.ts'
 import { ADMIN, type Advice, isGuid, PAGES, problem, type TraceIds, type Trouble } from './problems.ts'
+import type { Oddity } from './secret-shape.ts'
 
 /** What is known of a refusal of the token endpoint; texts as they came, to be judged here and never repeated. */
 export interface EntraRefusal {
   readonly status: number
   readonly retryAfterMs: number | null
   readonly body: unknown
-  /** The secret that was sent has the shape of a GUID. */
-  readonly secretLooksLikeId: boolean
+  /** What the secret that was sent looks like. */
+  readonly secretOddity: Oddity | null
 }
 
 const CREDENTIAL = 'the operator puts it into {file}'
+const ADMIN_BEGINS = "The customer's administrator"
 
 function customers(words: string, page: string): Advice {
   return { words, move: 'customer', page }
@@ -76,7 +78,7 @@ const AADSTS: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [
     90002,
     operators(
-      'Entra knows no directory {tenant} in the cloud "{cloud}": check the tenant ID for a typo and the cloud in the tenants file.',
+      'Entra knows no directory {tenant} in the cloud "{cloud}": check in the tenants file that the tenant ID has no typo, that it and the client ID have not changed places, and the cloud.',
       PAGES.directory,
     ),
   ],
@@ -92,7 +94,7 @@ const AADSTS: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [
     7000215,
     customers(
-      `Entra rejects the client secret in {file}: ${ADMIN} must send the secret's Value; ${CREDENTIAL}.`,
+      `Entra rejects the client secret in {file}: it is mistyped, deleted, or another application's than {app}. ${ADMIN_BEGINS} must send the secret's Value as this application's page shows it, once; ${CREDENTIAL}.`,
       PAGES.credentials,
     ),
   ],
@@ -168,8 +170,6 @@ const REFUSED = customers(
 )
 const OAUTH_TRANSIENT = new Set(['temporarily_unavailable', 'server_error'])
 
-const SECRET_ID_HINT =
-  " The secret has the shape of a GUID: most likely the Secret ID was sent instead of the secret's Value."
 const MAX_DESCRIPTION_CHARS = 2_000
 
 function each(codes: readonly number[], advice: Advice): [number, Advice][] {
@@ -194,13 +194,20 @@ export function entraTrouble(access: TenantAccess, refusal: EntraRefusal): Troub
   const advice =
     (known === undefined ? undefined : AADSTS.get(known)) ?? (error === null ? undefined : OAUTH.get(error)) ?? REFUSED
   const code = known ?? codes[0]
-  const hint = refusal.secretLooksLikeId && (known === 7000215 || error === 'invalid_client') ? SECRET_ID_HINT : ''
+  const isWrong = known === 7000215 || (known === undefined && error === 'invalid_client')
+  const oddity = isWrong ? refusal.secretOddity : null
   return problem(
     access,
     code === undefined ? `entra-${error}` : `AADSTS${code}`,
-    { ...advice, words: advice.words + hint },
+    oddity === null ? advice : ofOddSecret(advice, oddity),
     traceIds(body),
   )
+}
+
+/** What is to be seen in the file explains a refusal better than what Entra says. */
+function ofOddSecret(advice: Advice, { words, move }: Oddity): Advice {
+  if (move === 'operator') return operators(`Entra rejects the client secret in {file}: it ${words}`)
+  return { ...advice, words: `${advice.words} The secret ${words}` }
 }
 
 type Members = ReadonlyMap<string, unknown>

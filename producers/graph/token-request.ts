@@ -12,6 +12,7 @@ import { type Credential, readCredential } from './credentials.ts'
 import { entraTrouble, type TokenFailure, tokenFailure } from './entra-errors.ts'
 import type { Exchange, PostForm } from './exchange.ts'
 import { isGuid, problem, type Trouble, unanswered, unavailable } from './problems.ts'
+import { oddityOf } from './secret-shape.ts'
 import { httpDateMs, retryAfterMs } from './retry-after.ts'
 
 export interface Token {
@@ -214,8 +215,8 @@ function verdict(
   const dateMs = httpDateMs(headers['date'])
   if (status < 200 || status > 299) {
     const waitMs = retryAfterMs(headers['retry-after'], dateMs ?? clock.now())
-    const secretLooksLikeId = credential.kind === 'secret' && isGuid(credential.secret)
-    return entraTrouble(access, { status, retryAfterMs: waitMs, body, secretLooksLikeId })
+    const secretOddity = credential.kind === 'secret' ? oddityOf(credential.secret) : null
+    return entraTrouble(access, { status, retryAfterMs: waitMs, body, secretOddity })
   }
   const lifeMs = Number((body as { expires_in?: unknown } | undefined)?.expires_in) * 1_000
   // msal hands on what stood there, also what is no text

@@ -13,6 +13,7 @@ export interface DemoPlan {
   readonly forwarders: number
   readonly stack: NonNullable<StackOptions['mode']>
   readonly seed: number
+  readonly format: 'native' | 'ocsf'
   readonly json?: string
   readonly keep: boolean
 }
@@ -66,6 +67,7 @@ export interface Site {
   readonly graphUrl: string
   readonly engineUrl: string
   readonly engineTokenFile: string
+  readonly format: DemoPlan['format']
   readonly secretsDir: string
 }
 
@@ -83,6 +85,7 @@ export function settingsOf(site: Site): Readonly<Record<string, string>> {
     LOOKBACK_HOURS: String(PACE.lookbackHours),
     ENGINE_URL: site.engineUrl,
     ENGINE_TOKEN_FILE: site.engineTokenFile,
+    ENGINE_FORMAT: site.format,
     HTTP_HOST: '127.0.0.1',
     NODE_ENV: 'development',
   }

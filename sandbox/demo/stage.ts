@@ -108,6 +108,7 @@ async function openSimulators(
     // in somebody's cluster nothing of theirs can be in the way
     topicPrefix: stack.kind === 'given' ? `demo-${randomBytes(4).toString('hex')}.` : 'socos.',
     graphUrl: graph.url,
+    format: plan.format,
     engineUrl: engine.url,
     engineTokenFile,
     secretsDir,

@@ -239,7 +239,7 @@ async function saidOf(code: string, access: TenantAccess): Promise<string> {
   let trouble: unknown
   if (number !== undefined) {
     const body = { error: 'invalid_client', error_codes: [Number(number)] }
-    trouble = entraTrouble(access, { ...none, status: 401, body, secretLooksLikeId: false })
+    trouble = entraTrouble(access, { ...none, status: 401, body, secretOddity: null })
   } else if (status !== undefined) {
     trouble = graphTrouble(access, { ...none, status: Number(status), headers: {}, isNextLink: false, roles: [] })
   } else trouble = await credentialTrouble(code, access)

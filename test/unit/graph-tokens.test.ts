@@ -207,7 +207,7 @@ describe('the token request', () => {
     ['a Windows newline', `${SENTINEL}\r\n`, SENTINEL],
     ['nothing', SENTINEL, SENTINEL],
     ['two newlines', `${SENTINEL}\n\n`, SENTINEL],
-    ['spaces, which are its own', ` ${SENTINEL} `, ` ${SENTINEL} `],
+    ['blanks that came along when it was copied', `  ${SENTINEL}\u00a0 \n`, SENTINEL],
   ])('carries a secret whose file ends with %s', async (_, text, secret) => {
     await using server = await startServer({})
     await using one = await rig(server.url)

@@ -215,7 +215,12 @@ describe('every refusal of Entra', () => {
   })
 
   const mistakes: readonly (readonly [string, Omit<TenantChange, 'tenantId'>, string, RegExp])[] = [
-    ['a directory that is not there', { exists: false }, 'AADSTS90002', /tenant ID for a typo/],
+    [
+      'a directory that is not there',
+      { exists: false },
+      'AADSTS90002',
+      /tenant ID has no typo, that it and the client ID have not changed places/,
+    ],
     ['an application that is not there', { appKnown: false }, 'AADSTS700016', /Object ID or Secret ID is often pasted/],
     ['a secret that has ended', { secretsExpired: true }, 'AADSTS7000222', /must create a new one and send its Value/],
     ['Conditional Access', { tokenError: 53003 }, 'AADSTS53003', /egress addresses/],
@@ -242,8 +247,45 @@ describe('every refusal of Entra', () => {
     expect(row).toMatchObject({
       exitCode: 6,
       code: 'AADSTS7000215',
+      whoseMove: 'customer',
       page: expect.stringContaining('Certificates & secrets'),
     })
+  })
+
+  test.each<[string, (secret: string) => string, RegExp]>([
+    ['in quotes', secret => `"${secret}"`, /stands in quotes/],
+    ['with its name', secret => `CLIENT_SECRET=${secret}`, /begins with a name and an equals sign/],
+    ['with a blank in it', secret => `${secret.slice(0, 9)} ${secret.slice(9)}`, /has blanks or invisible characters/],
+    ['with a zero-width space in it', secret => `${secret}\u200b.`, /has blanks or invisible characters/],
+    ['as base64', secret => Buffer.from(secret).toString('base64'), /is the base64 of a secret.*Kubernetes/],
+  ])(
+    'a secret that lies there %s is our mistake, and told before and after Entra is asked',
+    async (_, spoilt, words) => {
+      await using at = await site()
+      const value = spoilt(at.tenant.secrets[0]?.value ?? '')
+      const row = await checked(at.sim.url, [{ ...at.tenant, secrets: [{ value, expiresAtMs: null }] }])
+      expect(row.steps[0]).toMatchObject({ result: 'look', words: expect.stringMatching(words) })
+      expect(row).toMatchObject({ exitCode: 6, code: 'AADSTS7000215', whoseMove: 'operator', page: null })
+      expect(row.words).toMatch(words)
+      expect(row.words).toContain('the operator must')
+    },
+  )
+
+  test('a credential in a form that is none is told with how it got it', async () => {
+    await using at = await site()
+    const tenantsFile = join(dir, 'forms.json')
+    const secret = join(dir, 'spoilt')
+    const look = async (credential: Record<string, string>, bytes: Buffer) => {
+      await writeFile(secret, bytes)
+      const { tenantId, clientId, name } = at.tenant
+      await writeFile(tenantsFile, JSON.stringify({ tenants: [{ tenantId, clientId, name, credential }] }))
+      return (await ask(at.sim.url, tenantsFile)).out
+    }
+    const utf16 = Buffer.from(`\ufeff${at.tenant.secrets[0]?.value}\r\n`, 'utf16le')
+    expect(await look({ secretFile: 'spoilt' }, utf16)).toMatch(/is UTF-16 text, as the > of Windows PowerShell/)
+    const pfx = Buffer.from('3082099f020103308209', 'hex')
+    expect(await look({ certificateFile: 'spoilt' }, pfx)).toMatch(/is not UTF-8 text.*openssl pkcs12/)
+    expect(at.sim.ledger.requests).toEqual([])
   })
 })
 

@@ -126,9 +126,14 @@ describe('mistakes', () => {
   })
 
   test.each([
-    [{}, /has 0 entries: expected exactly one of/],
-    [{ secretFile: 'a', certificateFile: 'b' }, /has 2 entries: expected exactly one of/],
-    [{ secret: 'hush-hush' }, /credential\.secret .*did you mean secretFile\?/],
+    [{}, /names 0 files: expected exactly one of/],
+    [{ secretFile: 'a', certificateFile: 'b' }, /names 2 files: expected exactly one of/],
+    [
+      { secret: 'hush-hush' },
+      /credential\.secret .*no secret has a place in this file: put it into a file below SECRETS_DIR/,
+    ],
+    [{ secretFle: 'a' }, /credential\.secretFle .*did you mean secretFile\?/],
+    [{ secretFile: `abc8Q~${'h'.repeat(34)}` }, /is the secret itself, where the name of its file is expected/],
     [{ secretFile: '' }, /expected a path relative to SECRETS_DIR/],
     [{ secretFile: '/etc/passwd' }, /expected a path relative to SECRETS_DIR/],
     [{ secretFile: '../x' }, /expected a path relative to SECRETS_DIR/],
@@ -141,6 +146,31 @@ describe('mistakes', () => {
     const problems = problemsWith({ credential })
     expect(problems.join('\n')).toMatch(words)
     expect(problems.join('\n')).not.toContain('hush-hush')
+    expect(problems.join('\n')).not.toContain('hhhh')
+  })
+
+  test.each(['clientSecret', 'client_secret', 'secretValue', 'password', 'appKey', 'value'])(
+    'a secret under %s is told to go, and not shown',
+    member => {
+      const problems = problemsWith({ [member]: 'hush-hush' })
+      expect(problems).toEqual([expect.stringMatching(/: no secret has a place in this file/)])
+      expect(problems.join()).not.toContain('hush-hush')
+    },
+  )
+
+  test('the tenant ID in both places is told with where the other one stands', () => {
+    expect(problemsWith({ clientId: A.toUpperCase() })).toEqual([
+      expect.stringMatching(/clientId .*is the tenant ID once more: expected the Application \(client\) ID/),
+    ])
+  })
+
+  test.each([
+    ['GCC High', 'usgov'],
+    ['GCC', 'global'],
+    ['AzureUSGovernment', 'usgov'],
+    ['21Vianet', 'china'],
+  ])('the cloud %s is most likely %s', (cloud, ours) => {
+    expect(problemsWith({ cloud })).toEqual([expect.stringContaining(`(most likely ${ours})`)])
   })
 
   test('China with alerts_v2 is refused in words, said or left to the default; the legacy list is let through', () => {
