@@ -4,7 +4,8 @@ import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { createDriftWatch } from './drift.ts'
 import type { TokenFailure } from './graph/entra-errors.ts'
-import type { PollerLane, PollerObserver, TenantGlance } from './lane.ts'
+import type { PollerLane, TenantGlance } from './lane.ts'
+import type { PollerObserver } from './turn.ts'
 
 export function tokenObserver(metrics: Metrics): (failure: TokenFailure) => void {
   return code => metrics.count('token_failures_total', { code })

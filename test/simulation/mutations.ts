@@ -27,7 +27,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'checkpoint-before-acks',
     guard: 'a turn waits for the acks of what it published',
-    file: 'producers/lane.ts',
+    file: 'producers/turn.ts',
     edits: [
       [
         'const done = await publish(state, alerts, origin, seen, span)',
@@ -38,7 +38,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'checkpoint-after-failure',
     guard: 'a turn whose append failed does not get on',
-    file: 'producers/lane.ts',
+    file: 'producers/turn.ts',
     edits: [
       [
         'const done = await publish(state, alerts, origin, seen, span)',
@@ -108,7 +108,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'leased-publish',
     guard: 'a poller publishes nothing when another worker may have the lane',
-    file: 'producers/lane.ts',
+    file: 'producers/turn.ts',
     edits: [
       [
         'if (!context.leased()) throw notOurs()\n        return deps.publisher.append(topic, partition, records, effect)',
@@ -119,7 +119,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'leased-page',
     guard: 'a poller asks Graph nothing when another worker may have the lane',
-    file: 'producers/lane.ts',
+    file: 'producers/turn.ts',
     edits: [
       [
         'if (!context.leased()) throw notOurs()\n      return state.budget.take(nowMs)',
@@ -130,7 +130,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'leased-checkpoint',
     guard: 'a poller writes no checkpoint when another worker may have the lane',
-    file: 'producers/lane.ts',
+    file: 'producers/turn.ts',
     edits: [
       [
         'if (!context.leased()) return\n    const value = codecs.checkpoints.encode(next)',

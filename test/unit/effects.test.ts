@@ -8,7 +8,7 @@ import { codeOf, importsOf, projectFiles, type SourceFile } from './project-file
 
 /** Who hands an append on under the name that it was given. */
 const HANDING_ON: Readonly<Record<string, string>> = {
-  'producers/lane.ts': 'looks whether the lane is still ours before each append of a turn',
+  'producers/turn.ts': 'looks whether the lane is still ours before each append of a turn',
   'consumers/lane.ts': 'the same before each append of a forwarder',
   'platform/kafka/producer.ts': 'puts the steps around it',
 }
