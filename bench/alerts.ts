@@ -74,7 +74,15 @@ export function alertJson(
 
 /** A GUID for the n-th tenant of a benchmark. */
 export function tenantIdOf(n: number): string {
-  const hex = createHash('sha256').update(`bench tenant ${n}`).digest('hex')
+  return guidOf(`bench tenant ${n}`)
+}
+
+export function clientIdOf(n: number): string {
+  return guidOf(`bench application ${n}`)
+}
+
+function guidOf(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 

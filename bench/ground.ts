@@ -15,7 +15,7 @@ import { avroSchema } from '../platform/worker.ts'
 import type { Stack } from '../sandbox/kafka/ladder.ts'
 import { freePorts } from '../sandbox/kafka/ports.ts'
 import type { TopicName } from '../schemas/topics.ts'
-import { tenantIdOf } from './alerts.ts'
+import { clientIdOf, tenantIdOf } from './alerts.ts'
 import type { Environment } from './process.ts'
 import { run } from './process.ts'
 
@@ -104,7 +104,7 @@ export async function openGround(
       await writeFile(join(folder, 'secret'), 'not-a-secret')
       const tenants = Array.from({ length: count }, (_, n) => ({
         tenantId: tenantIdOf(n),
-        clientId: tenantIdOf(n),
+        clientId: clientIdOf(n),
         name: `Customer ${n}`,
         credential: { secretFile: 'secret' },
         metadata: { tier: 'gold', region: 'eu-west' },

@@ -48,6 +48,8 @@ export type KafkaClient = KafkaJs.Kafka
 export interface GroupInternals {
   readonly generationId: number | null
   readonly memberId: string | null
+  /** How long the next fetch, and each after it, waits for something to come. Where everything is paused, it sleeps that long. */
+  maxWaitTime: number
   /** A position that the next fetch will begin from: what is on its way is void. */
   hasSeekOffset(partition: { topic: string; partition: number }): boolean
   /** One attempt, without the client's retries: the caller has its own. */

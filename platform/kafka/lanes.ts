@@ -119,6 +119,8 @@ interface Held {
 
 const HEARTBEAT_MS = 1_000
 const FETCH_WAIT_MS = 300 // K18: a stop waits for the running fetch
+/** A lane that is read on joins the next fetch: the running one would wait for the quiet ones meanwhile. */
+const FETCH_WAIT_WHILE_FULL_MS = 20
 const COMMIT_EVERY_MS = 1_000
 const ENDS_EVERY_MS = 15_000
 const REBALANCE_TIMEOUT_MS = 60_000
@@ -228,6 +230,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
   /** The last moment at which what we hold is certainly ours. */
   async function beforeGivingUp(member: GroupInternals, next: 'join' | 'leave'): Promise<void> {
     group = member
+    paceFetches()
     await quiesceAll(sessionTimeoutMs * QUIESCE_SHARE)
     await commitNow()
     // the answer to a LeaveGroup may be long in coming, or lost
@@ -432,6 +435,13 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     }
     if (stream === null) return
     setPaused(stream, held.lane, held.phase !== 'live' || held.full)
+    paceFetches()
+  }
+
+  function paceFetches(): void {
+    if (group === null) return
+    const someFull = [...lanes.values()].some(({ full }) => full)
+    group.maxWaitTime = someFull ? FETCH_WAIT_WHILE_FULL_MS : FETCH_WAIT_MS
   }
 
   function setPaused(topic: string, lane: number, paused: boolean): void {

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { describe, expect, test, vi } from 'vitest'
 import type { LaneGround, Member } from './lanes-kit.ts'
 import { doneOffsets, expectOneWriterPerLane, expectWholeOwnership, laneGround, numbers } from './lanes-kit.ts'
@@ -133,6 +134,53 @@ test('a full queue keeps its place over a rejoin', async () => {
   expect(taken).toEqual(numbers(100))
   await vi.waitFor(() => expect(doneOffsets(journal, b.owned()[0] ?? -1)).toEqual(numbers(100)), PATIENCE)
 })
+
+test('a full lane is not made to wait for quiet ones: the fetch without it is short, and it joins the next', async () => {
+  await using ground = await laneGround({ name: 'lanes-pace', lanes: 2 })
+  using fetches = watchFetches(ground.groupId)
+  const a = await ground.join('a', { queueBytesMax: 1, takes: () => false })
+  await settled([a], ground)
+  /** What two fetches that began from now on were told to wait. */
+  const waits = async () => {
+    fetches.waits.length = 0
+    await vi.waitFor(() => expect(fetches.waits.length).toBeGreaterThan(2), PATIENCE)
+    return new Set(fetches.waits)
+  }
+  const quiet = await waits()
+  for (const _ of numbers(10)) await ground.fill('stream', 10, { lanes: [0], valueBytes: 64 * 1024 })
+  const context = a.lanes.get(0)?.context
+  await vi.waitFor(() => expect(context?.queue.bytes).toBeGreaterThan(512 * 1024), PATIENCE)
+  const full = await waits()
+  expect(quiet.size).toBe(1)
+  expect(full.size).toBe(1)
+  expect(Math.max(...full)).toBeLessThan(Math.min(...quiet) / 10)
+
+  const taken: number[] = []
+  while (context && taken.length < 100) {
+    for (const { offset } of await context.queue.take(7, 1024 * 1024, context.signal)) taken.push(offset)
+  }
+  expect(taken).toEqual(numbers(100))
+  expect(await waits()).toEqual(quiet)
+})
+
+interface Fetching {
+  readonly groupId: string
+  readonly maxWaitTime: number
+}
+
+/** What this process's members of a group ask their brokers to wait. */
+function watchFetches(groupId: string): { readonly waits: number[] } & Disposable {
+  const { prototype } = createRequire(import.meta.url)('kafkajs/src/consumer/consumerGroup.js') as {
+    prototype: { fetch(this: Fetching, node: unknown): unknown }
+  }
+  const waits: number[] = []
+  const { fetch } = prototype
+  prototype.fetch = function (this: Fetching, node) {
+    if (this.groupId === groupId) waits.push(this.maxWaitTime)
+    return fetch.call(this, node)
+  }
+  return { waits, [Symbol.dispose]: () => void (prototype.fetch = fetch) }
+}
 
 describe('how far a lane is behind', () => {
   const lagOf = ({ group }: Member): number[] =>
