@@ -9,6 +9,7 @@ import type { SchemaLookup } from './avro/registry.ts'
 import { registryLookup } from './avro/registry.ts'
 import type { Clock } from './clock.ts'
 import { systemClock, systemRandom } from './clock.ts'
+import { countBuffersAsHeap } from './collector.ts'
 import { kafkaAccess, registryAccess } from './connection.ts'
 import type { Crash } from './crash.ts'
 import { openCrash } from './crash.ts'
@@ -77,6 +78,7 @@ export async function openWorker<R extends 'poller' | 'forwarder'>(role: R): Pro
     for (const problem of read.problems) process.stderr.write(`${role}: ${problem}\n`)
     process.exit(2)
   }
+  countBuffersAsHeap()
   const settings = read.settings as unknown as Settings<R>
   const common = read.settings as unknown as Common
   const log = createLog({ level: common.logLevel, service: role })

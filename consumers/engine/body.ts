@@ -16,8 +16,14 @@ export interface EngineBody {
   readonly digest: string
 }
 
-/** One copy of every alert's bytes and no other work on them. The same items always give the same bytes and digest. */
-export function buildBody(items: readonly EngineItem[]): EngineBody {
+/**
+ * One copy of every alert's bytes and no other work on them. The same items always give the same bytes and digest.
+ * `take` gives the room that the body is built in.
+ */
+export function buildBody(
+  items: readonly EngineItem[],
+  take: (bytes: number) => Buffer = Buffer.allocUnsafe,
+): EngineBody {
   const heads: string[] = []
   const middles: string[] = []
   let size = ENVELOPE_BYTES
@@ -28,7 +34,7 @@ export function buildBody(items: readonly EngineItem[]): EngineBody {
     middles.push(middle)
     size += Buffer.byteLength(head) + item.tenantJson.length + Buffer.byteLength(middle) + item.alert.length + 2
   }
-  const bytes = Buffer.allocUnsafe(size)
+  const bytes = take(size)
   const hash = createHash('sha256')
   let at = bytes.write(OPEN, 0, 'latin1')
   for (const [index, item] of items.entries()) {

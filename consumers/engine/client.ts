@@ -7,6 +7,7 @@ import type { TlsTexts } from '../../platform/tls-files.ts'
 import { TRACEPARENT } from '../../platform/trace-names.ts'
 import { type EngineAnswer, readItems, readRefusal } from './answer.ts'
 import { buildBody, type EngineBody } from './body.ts'
+import { openBodyRoom } from './body-room.ts'
 import { compress, type Encoding } from './compress.ts'
 import { followSecretFile, parseBearerToken } from './credentials.ts'
 import type { EngineItem } from './item.ts'
@@ -80,6 +81,7 @@ export function createEngine(
   const keysFile =
     options.signingKeysFile === null ? null : followSecretFile(options.signingKeysFile, 'signing key', parseSigningKeys)
   let encoding = options.encoding
+  const room = openBodyRoom()
 
   async function send(
     body: EngineBody,
@@ -107,10 +109,17 @@ export function createEngine(
   }
 
   async function attempt(items: readonly EngineItem[], sender: Sender, cut: AbortSignal): Promise<EngineAnswer> {
-    const body = buildBody(items)
+    const rooms: Buffer[] = []
+    const body = buildBody(items, bytes => {
+      const taken = room.take(bytes)
+      rooms.push(taken)
+      return taken
+    })
     const ids = items.map(item => item.id)
     const used = encoding
     const answer = await send(body, used, ids, sender, cut)
+    // whoever answers for its items has read the body; in any other case it may still be on its way
+    if (answer.kind === 'items') for (const taken of rooms) room.give(taken)
     if (answer.kind !== 'bad-encoding' || used === 'identity') return answer
     const plain = await send(body, 'identity', ids, sender, cut)
     if (plain.kind === 'items' || plain.kind === 'too-large' || plain.kind === 'bad-batch') encoding = 'identity'

@@ -155,6 +155,19 @@ describe('a request', () => {
     expect(names.filter(name => name === 'authorization' || name.startsWith('webhook-'))).toEqual([])
   })
 
+  test.each(['gzip', 'zstd', 'identity'] as const)(
+    'many at once, in room that is used again, are each sent whole: %s',
+    async encoding => {
+      const { url, requests } = await serve(acceptAll)
+      const engine = client(url, { encoding, maxConnections: 4 })
+      const batches = Array.from({ length: 60 }, (_, n) => items(1 + ((n * 7) % 23)))
+      const answers = await Promise.all(batches.map(batch => engine.post(batch, AbortSignal.timeout(30_000))))
+      expect(answers.map(({ kind }) => kind)).toEqual(batches.map(() => 'items'))
+      const sent = requests.map(request => decoded(request).toString()).toSorted()
+      expect(sent).toEqual(batches.map(batch => buildBody(batch).bytes.toString()).toSorted())
+    },
+  )
+
   test('is signed over the uncompressed body with every active key, which are read again when they change', async () => {
     const { url, requests } = await serve(acceptAll)
     const file = join(folder, 'keys')
