@@ -181,7 +181,7 @@ export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposabl
       const url = ownRecordUrl(endpoints(access.cloud, deps.sandboxUrl ?? undefined), access.clientId)
       const exchange = await get(url, headersFor(token, deps.random), signal)
       const isRecord = exchange.kind === 'answer' && exchange.status === 200 && typeof exchange.body === 'object'
-      return isRecord ? endOfSecrets(exchange.body, credential.secrets) : null
+      return isRecord ? endOfSecrets(exchange.body, credential.secrets, deps.clock.now()) : null
     },
     forget(tenantId) {
       tokens.forget(tenantId)

@@ -28,10 +28,11 @@ const MAX_ENTRIES = 200
 
 /**
  * The end of the last of these secrets, ISO, as the record's `passwordCredentials` tells it; null: none of them can be
- * told in it. Of several entries that begin alike the first to end counts: a warning too early costs less than none.
+ * told in it. Of several entries that begin alike the first to end counts: a warning too early costs less than none. Those
+ * that have ended are passed over: the record keeps them, and Entra has just taken a secret.
  */
-export function endOfSecrets(body: Buffer, secrets: readonly string[]): string | null {
-  const entries = entriesOf(body)
+export function endOfSecrets(body: Buffer, secrets: readonly string[], nowMs: number): string | null {
+  const entries = entriesOf(body).filter(({ endsMs }) => endsMs > nowMs)
   const ends = secrets.flatMap(secret => {
     const alike = entries.filter(({ hint }) => hint === secret.slice(0, HINT_CHARS)).map(({ endsMs }) => endsMs)
     return alike.length === 0 ? [] : [Math.min(...alike)]

@@ -33,7 +33,7 @@ const BASE64: Oddity = {
 /** Null: nothing odd to be seen, which does not make it right. */
 export function oddityOf(secret: string): Oddity | null {
   if (isGuid(secret)) return ID
-  if (/^(["'`“]).*["'`”]$/u.test(secret)) return QUOTES
+  if (/^["'`“].*["'`”]$/u.test(secret)) return QUOTES
   if (/^[A-Za-z_][A-Za-z0-9_]{2,40}=./.test(secret)) return NAME
   if (/[\s\p{C}]/u.test(secret)) return BLANKS
   return isEntraSecret(Buffer.from(secret, 'base64').toString('latin1').trim()) ? BASE64 : null

@@ -150,7 +150,7 @@ describe('the end of a secret', () => {
     const [near, far] = [inDays(12), inDays(300)]
     await using at = await site({
       roles: ['SecurityAlert.Read.All', 'Application.ReadWrite.OwnedBy'],
-      secrets: [secret('abc~in-use', far), secret('abc~older', near)],
+      secrets: [secret('abc~in-use', far), secret('abc~older', near), secret('abc~ended-long-ago', inDays(-40))],
     })
     const row = await checked(at.sim.url, at.sim.tenants)
     expect(row).toMatchObject({ verdict: 'works', credentialEnds: near })
