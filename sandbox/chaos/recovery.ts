@@ -57,6 +57,9 @@ export interface Sample {
   readonly worker: string
   readonly ageMs: number
   readonly rssMiB: number
+  /** What a full collection left, without the ledgers, which grow with the alerts of 35 days. */
+  readonly keptMiB: number | null
+  readonly ledgerMiB: number
   readonly handles: number | null
 }
 

@@ -4,7 +4,7 @@ import type { Outcome } from './run.ts'
 
 /** The outcome as people read it. */
 export function reportOf(outcome: Outcome, plan: ChaosPlan): string {
-  const { judgement, happened, recoveries } = outcome
+  const { judgement, happened, recoveries, growth } = outcome
   const { verdict } = judgement
   const faults = [...Map.groupBy(happened, ({ kind }) => kind)].toSorted(([a], [b]) => (a < b ? -1 : 1))
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
@@ -21,7 +21,9 @@ export function reportOf(outcome: Outcome, plan: ChaosPlan): string {
     `repeats ${judgement.repeats}, of these after a lost answer ${judgement.repeatsExplained}`,
     `late and old from frozen workers ${judgement.staleFromZombies}, taken by the engine ${verdict.staleAccepted}`,
     `latency p50 ${seconds(verdict.latencyMs.p50)}, p99 ${seconds(verdict.latencyMs.p99)}, most ${seconds(verdict.latencyMs.max)}`,
-    `memory: most ${Math.round(outcome.rssMaxMiB)} MiB, growth ${perHour(outcome.rssGrowth, 'MiB')}; handles: ${perHour(outcome.handleGrowth, '')}`,
+    `memory: most ${Math.round(outcome.rssMaxMiB)} MiB resident, growth ${perHour(growth.rssMiB, 'MiB')}; the ledgers' own ${perHour(growth.ledgerMiB, 'MiB')}`,
+    `kept after a full collection, without the ledgers: a poller's growth ${perHour(growth.keptMiB.poller, 'MiB')}, a forwarder's ${perHour(growth.keptMiB.forwarder, 'MiB')}`,
+    `handles: ${perHour(growth.handles, '')}`,
     '',
     ...judgement.promises.flatMap(({ name, problems }) => [
       `${problems.length === 0 ? 'holds ' : 'BROKEN'}  ${name}`,

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { seededRandom } from '../graph/chance.ts'
 import { scrape, sumOf } from '../demo/figures.ts'
-import { socos } from '../crew.ts'
+import { type Role, socos } from '../crew.ts'
 import { FAULT_KINDS, FAULTS, type FaultKind, OF_PROCESSES, type Struck, type Track } from './faults.ts'
 import { PACE } from './pace.ts'
 import { type ChaosPlan, type Planned, schedule } from './plan.ts'
@@ -23,17 +23,25 @@ interface Happened extends Planned, Struck {
   readonly startedMs: number
 }
 
+/** An hour. */
+interface Growth {
+  readonly rssMiB: number | null
+  readonly ledgerMiB: number | null
+  readonly handles: number | null
+  readonly keptMiB: Readonly<Record<Role, number | null>>
+}
+
 export interface Outcome {
   readonly judgement: Judgement
   readonly happened: readonly Happened[]
   readonly recoveries: readonly Recovery[]
   readonly alerts: number
   readonly accepted: number
-  readonly rssGrowth: number | null
-  readonly handleGrowth: number | null
   readonly rssMaxMiB: number
+  readonly growth: Growth
 }
 
+const MIB = 1_048_576
 const SAMPLE_EVERY_MS = 2_000
 /** Until heap and caches have the size that they keep. */
 const WARM_MS = 300_000
@@ -108,10 +116,21 @@ export async function runChaos(it: ChaosRun): Promise<Outcome> {
     ),
     alerts: site.graph.ledger.revisions.length,
     accepted: site.engine.ledger.counters.accepted,
-    rssGrowth: growthPerHour(samples, ({ rssMiB }) => rssMiB, WARM_MS),
-    handleGrowth: growthPerHour(samples, ({ handles }) => handles, WARM_MS),
-    rssMaxMiB: Math.max(0, ...samples.map(({ rssMiB }) => rssMiB)),
+    rssMaxMiB: samples.reduce((most, { rssMiB }) => Math.max(most, rssMiB), 0),
+    growth: {
+      rssMiB: growthPerHour(samples, ({ rssMiB }) => rssMiB, WARM_MS),
+      ledgerMiB: growthPerHour(samples.filter(isOf('forwarder')), ({ ledgerMiB }) => ledgerMiB, WARM_MS),
+      handles: growthPerHour(samples, ({ handles }) => handles, WARM_MS),
+      keptMiB: {
+        poller: growthPerHour(samples.filter(isOf('poller')), ({ keptMiB }) => keptMiB, WARM_MS),
+        forwarder: growthPerHour(samples.filter(isOf('forwarder')), ({ keptMiB }) => keptMiB, WARM_MS),
+      },
+    },
   }
+}
+
+function isOf(role: Role): (sample: Sample) => boolean {
+  return ({ worker }) => worker.startsWith(role)
 }
 
 /** Injects what is planned, each track by itself: one that is still busy lets the next of its kind wait. */
@@ -192,10 +211,14 @@ async function sampleUntil(site: Site, samples: Sample[], signal: AbortSignal): 
       const text = await scrape(worker.url)
       if (text === null) continue
       if (!startedMs.has(worker.name)) startedMs.set(worker.name, Date.now())
+      const kept = await site.kept(worker)
+      const ledger = sumOf(text, 'socos_ledger_bytes')
       samples.push({
         worker: worker.name,
         ageMs: Date.now() - (startedMs.get(worker.name) ?? 0),
-        rssMiB: sumOf(text, 'socos_process_resident_memory_bytes') / 1_048_576,
+        rssMiB: sumOf(text, 'socos_process_resident_memory_bytes') / MIB,
+        keptMiB: kept === null ? null : (kept - ledger) / MIB,
+        ledgerMiB: ledger / MIB,
         handles: await handlesOf(worker.pid),
       })
     }

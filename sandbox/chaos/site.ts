@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import type { Random } from '../../platform/clock.ts'
 import { settingNames } from '../../platform/settings-layers.ts'
 import { type Crew, isReady, openCrew, type Role, socos, tailOf, type Worker } from '../crew.ts'
@@ -38,6 +39,8 @@ export interface Site {
   running(role: Role): readonly Worker[]
   start(role: Role, env?: Readonly<Record<string, string>>): Promise<Worker>
   ready(worker: Worker): Promise<void>
+  /** Bytes that a worker's memory held after its last full collection; null before the first. */
+  kept(worker: Worker): Promise<number | null>
   /** Name of the forwarder that a request of the engine's ledger came from. */
   senderName(sender: number): string
   complain(what: string): void
@@ -58,6 +61,7 @@ export interface SiteRequest {
 }
 
 const DOOR = 'PROXIED'
+const KEPT_MEMORY = pathToFileURL(`${import.meta.dirname}/kept-memory.ts`).href
 const PREFIX = 'chaos.'
 /** One for each life of a forwarder. */
 const TOKENS_MAX = 500
@@ -154,6 +158,8 @@ export async function openSite(request: SiteRequest, undo: AsyncDisposableStack)
   })
   undo.defer(() => crew.stop())
   const senders: string[] = []
+  const keptFiles = new Map<string, string>()
+  let lives = 0
 
   const site: Site = {
     stack,
@@ -175,7 +181,12 @@ export async function openSite(request: SiteRequest, undo: AsyncDisposableStack)
     complaints,
     running: role => crew.workers.filter(worker => worker.running && worker.name.startsWith(role)),
     async start(role, env = {}) {
-      const own: Record<string, string> = { ...env }
+      const keptFile = join(folder, `kept-${lives++}`)
+      const own: Record<string, string> = {
+        ...env,
+        CHAOS_KEPT_FILE: keptFile,
+        NODE_OPTIONS: `--import=${KEPT_MEMORY} ${env['NODE_OPTIONS'] ?? ''}`,
+      }
       let named = (_name: string): void => {}
       if (role === 'forwarder') {
         const place = senders.length
@@ -189,7 +200,12 @@ export async function openSite(request: SiteRequest, undo: AsyncDisposableStack)
       const [worker] = await crew.start(role, 1, own)
       if (!worker) throw new Error('the run is over')
       named(worker.name)
+      keptFiles.set(worker.name, keptFile)
       return worker
+    },
+    async kept(worker) {
+      const text = await readFile(keptFiles.get(worker.name) ?? '', 'utf8').catch(() => null)
+      return text === null ? null : Number(text)
     },
     async ready(worker) {
       const deadline = Date.now() + READY_MS

@@ -65,6 +65,7 @@ const ENVIRONMENT: Exceptions = {
   'platform/settings.ts': 'the one reader',
   'sandbox/demo.ts': 'hands the whole environment on to the processes that it starts',
   'sandbox/chaos.ts': 'the same',
+  'sandbox/chaos/kept-memory.ts': 'it is loaded into a worker beside its code, and has no other way to be told',
   'sandbox/chaos/stepped-clock.ts': 'it is loaded into a worker beside its code, and has no other way to be told',
   'sandbox/kafka/main.ts': 'the same, for Java, Maven and the container engine',
   'sandbox/kafka/engine.ts': 'Testcontainers takes these two settings from there only',

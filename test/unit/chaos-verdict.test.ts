@@ -170,6 +170,8 @@ test('growth is the slope within lives, not between them, and is not guessed fro
       worker,
       ageMs: (n / 10) * hours * 3_600_000,
       rssMiB: startMiB + slopePerHour * (n / 10) * hours,
+      keptMiB: null,
+      ledgerMiB: 0,
       handles: null,
     }))
   const rss = ({ rssMiB }: { readonly rssMiB: number }) => rssMiB
