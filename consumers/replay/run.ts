@@ -1,5 +1,5 @@
 import type { Bookmark } from '../../platform/kafka/bookmark.ts'
-import type { ScanDeps } from './scan.ts'
+import type { Batch, ScanDeps } from './scan.ts'
 import { scan } from './scan.ts'
 import type { Range, Selection } from './selection.ts'
 import type { Target } from './target.ts'
@@ -36,44 +36,82 @@ export async function runReplay(ranges: readonly Range[], selection: Selection, 
     ranges.map(({ lane }) => lane),
   )
   const counts: RunCounts = { read: 0, written: 0, unreadable: 0 }
-  let done = 0
   const last = lastNote(ranges, noted)
   counts.written = last?.written ?? 0
   await deps.target.resume(last?.note ?? '')
   const [first] = ranges
   // from here on the target is known to be ours
   if (!last && first) await take(first, first.from, '', counts, deps)
-  for (const range of ranges) {
-    const note = parseNote(noted.get(range.lane)?.note)
-    const from = noted.get(range.lane)?.offset ?? range.from
-    done += from - range.from
-    if (note?.state === LANE_DONE) continue
-    let notedMs = deps.nowMs()
-    let position = from
-    for await (const batch of scan(range, selection, deps, from)) {
-      if (deps.signal.aborted) return stopAt(range, position, counts, deps)
-      const room = selection.max === null ? Infinity : selection.max - counts.written
-      const chosen = batch.chosen.slice(0, room)
-      await deps.target.write(chosen)
-      counts.read += batch.read
-      counts.unreadable += batch.unreadable
-      counts.written += chosen.length
-      done += batch.next - position
-      position = batch.next
-      deps.progress(counts, done, total)
-      if (selection.max !== null && counts.written >= selection.max) {
-        await deps.target.flush()
-        return { kind: 'max', counts }
-      }
-      if (deps.nowMs() - notedMs >= NOTE_EVERY_MS) {
-        await take(range, position, '', counts, deps)
-        notedMs = deps.nowMs()
-      }
+  const rests = ranges.map(range => {
+    const { offset, note } = noted.get(range.lane) ?? { offset: range.from, note: '' }
+    return { range, from: offset, isDone: parseNote(note)?.state === LANE_DONE }
+  })
+  let done = rests.reduce((sum, { range, from }) => sum + from - range.from, 0)
+  let notedMs = deps.nowMs()
+  for await (const { range, from, batch } of ahead(stepsOf(rests, selection, deps))) {
+    if (deps.signal.aborted) return stopAt(range, from, counts, deps)
+    if (batch === null) {
+      await take(range, range.to, LANE_DONE, counts, deps)
+      continue
     }
-    if (deps.signal.aborted) return stopAt(range, position, counts, deps)
-    await take(range, range.to, LANE_DONE, counts, deps)
+    const room = selection.max === null ? Infinity : selection.max - counts.written
+    const chosen = batch.chosen.slice(0, room)
+    await deps.target.write(chosen)
+    counts.read += batch.read
+    counts.unreadable += batch.unreadable
+    counts.written += chosen.length
+    done += batch.next - from
+    deps.progress(counts, done, total)
+    if (selection.max !== null && counts.written >= selection.max) {
+      await deps.target.flush()
+      return { kind: 'max', counts }
+    }
+    if (deps.nowMs() - notedMs >= NOTE_EVERY_MS) {
+      await take(range, batch.next, '', counts, deps)
+      notedMs = deps.nowMs()
+    }
   }
   return { kind: 'done', counts }
+}
+
+interface Step {
+  readonly range: Range
+  /** All before it was in earlier steps. */
+  readonly from: number
+  /** null: the range was read to its end. */
+  readonly batch: Batch | null
+}
+
+async function* stepsOf(
+  rests: readonly { readonly range: Range; readonly from: number; readonly isDone: boolean }[],
+  selection: Selection,
+  deps: ScanDeps,
+): AsyncGenerator<Step, void> {
+  for (const { range, from, isDone } of rests) {
+    if (isDone) continue
+    let position = from
+    for await (const batch of scan(range, selection, deps, from)) {
+      yield { range, from: position, batch }
+      position = batch.next
+    }
+    yield { range, from: position, batch: null }
+  }
+}
+
+/** What comes next is read while this is written: also over the end of a lane, whose writing down takes its time. */
+async function* ahead<T>(source: AsyncGenerator<T, void>): AsyncGenerator<T, void> {
+  try {
+    let next = source.next()
+    for (;;) {
+      const { done, value } = await next
+      if (done) return
+      next = source.next()
+      next.catch(() => {}) // heard above, or nobody wants it any more
+      yield value
+    }
+  } finally {
+    await source.return()
+  }
 }
 
 async function stopAt(range: Range, position: number, counts: RunCounts, deps: RunDeps): Promise<RunEnd> {

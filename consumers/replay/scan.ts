@@ -46,7 +46,8 @@ export async function* scan(
     let unreadable = 0
     for (const record of records) {
       if (record.value === null) continue
-      const decoded = await decodeLearning(deps.codecs.alerts, record.value)
+      const first = deps.codecs.alerts.decode(record.value)
+      const decoded = first.kind === 'value' ? first : await decodeLearning(deps.codecs.alerts, record.value)
       if (decoded.kind !== 'value') {
         unreadable++
         continue
@@ -70,7 +71,8 @@ async function latestOf(range: Range, selection: Selection, deps: ScanDeps): Pro
   for await (const records of deps.reader.read(deps.topics.alerts, range.lane, range.from, range.to)) {
     for (const record of records) {
       if (record.value === null) continue
-      const decoded = await decodeLearning(deps.codecs.alerts, record.value)
+      const first = deps.codecs.alerts.decode(record.value)
+      const decoded = first.kind === 'value' ? first : await decodeLearning(deps.codecs.alerts, record.value)
       if (decoded.kind !== 'value' || !wanted(decoded.value, record.timestampMs)) continue
       const key = `${decoded.value.tenantId}/${decoded.value.alertId}`
       const known = newest.get(key)
@@ -91,7 +93,8 @@ async function deliveredOf(lane: number, selection: Selection, deps: ScanDeps): 
       const key = record.key?.toString() ?? ''
       const tenantId = key.slice(0, key.indexOf('/'))
       if (record.value === null || (tenants.size > 0 && !tenants.has(tenantId))) continue
-      const decoded = await decodeLearning(deps.codecs.deliveries, record.value)
+      const first = deps.codecs.deliveries.decode(record.value)
+      const decoded = first.kind === 'value' ? first : await decodeLearning(deps.codecs.deliveries, record.value)
       if (decoded.kind !== 'value' || decoded.value.delivered === null) continue
       const { version, contentHash } = decoded.value.delivered
       taken.set(key, version + contentHash.toString('hex'))

@@ -5,10 +5,13 @@ import type { Crash } from '../../platform/crash.ts'
 import { withSteps } from '../../platform/crash.ts'
 import type { Chosen } from './scan.ts'
 import type { Target } from './target.ts'
-import { lineOf } from './target.ts'
+import { Lines } from './target.ts'
 
 const EXISTS = 'exists already: name another file'
 const CHUNK_BYTES = 4 * 1024 * 1024
+/** A chunk is full with the line that passes its size; longer ones make more room. */
+const ONE_MORE_BYTES = 64 * 1024
+const STREAM_BYTES = 1024 * 1024
 
 /** Both formats allow one compressed piece after the other, so a resumed file stays readable as a whole. */
 const PACKERS: readonly (readonly [ending: string, pack: (bytes: Buffer) => Promise<Buffer>])[] = [
@@ -31,26 +34,21 @@ export async function toFile(path: string, resumed: boolean, crash: Crash | null
     throw new Error(`${path} ${why}`, { cause: error })
   }
   let position = 0
-  let lines: Buffer[] = []
-  let bytes = 0
+  const lines = new Lines(CHUNK_BYTES + ONE_MORE_BYTES)
 
   async function writeOut(): Promise<void> {
-    if (bytes === 0) return
-    const packed = await pack(Buffer.concat(lines))
+    if (lines.bytes === 0) return
+    const packed = await pack(lines.take())
     await withSteps(crash, 'replay-to-file', () => file.write(packed, 0, packed.length, position))
     position += packed.length
-    lines = []
-    bytes = 0
   }
 
   return {
     words: path,
     async write(chosen: readonly Chosen[]) {
       for (const one of chosen) {
-        const line = lineOf(one)
-        lines.push(line)
-        bytes += line.length
-        if (bytes >= CHUNK_BYTES) await writeOut()
+        lines.add(one)
+        if (lines.bytes >= CHUNK_BYTES) await writeOut()
       }
     },
     async flush() {
@@ -75,7 +73,10 @@ export function toStream(out: (text: Buffer) => Promise<void>, crash: Crash | nu
     words: 'standard output',
     async write(chosen) {
       if (chosen.length === 0) return
-      await withSteps(crash, 'replay-to-stream', () => out(Buffer.concat(chosen.map(lineOf))))
+      // memory of its own: a stream may still hold it when it takes the next
+      const lines = new Lines(STREAM_BYTES)
+      for (const one of chosen) lines.add(one)
+      await withSteps(crash, 'replay-to-stream', () => out(lines.take()))
     },
     flush: async () => '',
     resume: async () => {},

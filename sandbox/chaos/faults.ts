@@ -57,7 +57,9 @@ function pick<T>(random: Random, items: readonly T[]): T {
 }
 
 async function victim(site: Site, role: Role, random: Random): Promise<Worker> {
-  return pick(random, site.running(role))
+  const all = site.running(role)
+  const others = all.filter(({ name }) => !site.spared.has(name))
+  return pick(random, others.length > 0 ? others : all)
 }
 
 function killed(role: Role): FaultSpec {

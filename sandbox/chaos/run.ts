@@ -45,6 +45,8 @@ const MIB = 1_048_576
 const SAMPLE_EVERY_MS = 2_000
 /** Until heap and caches have the size that they keep. */
 const WARM_MS = 300_000
+/** From here on growth is a question, and a life that ends after some minutes cannot answer it. */
+const LONG_MINUTES = 30
 const MUST_SEE_MS = 30_000
 /** After these another worker goes on with a lane whose last answers nobody has written down. */
 const BREAKS: ReadonlySet<FaultKind> = new Set([
@@ -77,6 +79,13 @@ export async function runChaos(it: ChaosRun): Promise<Outcome> {
     for (let place = 0; place < plan[`${role}s`]; place++) await site.start(role)
   }
   await Promise.all([...site.running('poller'), ...site.running('forwarder')].map(worker => site.ready(worker)))
+  if (plan.minutes >= LONG_MINUTES) {
+    for (const role of ['poller', 'forwarder'] as const) {
+      const [first, ...others] = site.running(role)
+      if (first && others.length > 0) site.spared.add(first.name)
+    }
+    say(`no fault ends ${[...site.spared].join(' or ')}: their memory is watched over the whole run`)
+  }
   say(`${plan.pollers} pollers and ${plan.forwarders} forwarders are ready; ${planned.length} faults are planned`)
 
   site.graph.load.plan.ratePerSecond = plan.rate

@@ -34,6 +34,8 @@ export interface Site {
   readonly folder: string
   /** Names of workers that were frozen: what they had in flight may land late. */
   readonly zombies: Set<string>
+  /** Names of workers that are to live through the run, whatever else fails. */
+  readonly spared: Set<string>
   readonly complaints: readonly string[]
   /** Workers that answer; frozen ones are among them. */
   running(role: Role): readonly Worker[]
@@ -178,6 +180,7 @@ export async function openSite(request: SiteRequest, undo: AsyncDisposableStack)
     sessionTimeoutMs: SESSION_TIMEOUT_MS,
     folder,
     zombies: new Set(),
+    spared: new Set(),
     complaints,
     running: role => crew.workers.filter(worker => worker.running && worker.name.startsWith(role)),
     async start(role, env = {}) {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Chosen } from '../../consumers/replay/scan.ts'
-import { lineOf } from '../../consumers/replay/target.ts'
+import { Lines } from '../../consumers/replay/target.ts'
 import { toFile } from '../../consumers/replay/to-file.ts'
 
 let dir = ''
@@ -33,6 +33,38 @@ const chosen: Chosen = {
     alert: Buffer.from('{}'),
   },
 }
+
+function lineOf(one: Chosen): Buffer {
+  const lines = new Lines(0)
+  lines.add(one)
+  return lines.take()
+}
+
+test("a line is one line whatever the alert holds, its bytes are Graph's, and memory used again keeps nothing", () => {
+  const long = JSON.stringify({ id: 'é\u2028', text: '𝄞'.repeat(50_000) })
+  const texts = ['{"n":1}', '{\n"n": 2}', '{"n":\r3}', long, '{"n":4}']
+  const lines = new Lines(16)
+  const write = (): string => {
+    for (const [offset, text] of texts.entries()) {
+      lines.add({ ...chosen, offset, alert: { ...chosen.alert, alertId: `"é${offset}`, alert: Buffer.from(text) } })
+    }
+    return lines.take().toString()
+  }
+  const written = write()
+  expect(write()).toBe(written)
+  expect(lines.bytes).toBe(0)
+  const read = written
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  expect(read.map(({ offset }) => offset)).toEqual([0, 1, 2, 3, 4])
+  expect(read.map(({ alertId }) => alertId)).toEqual(texts.map((_, n) => `"é${n}`))
+  expect(written).toContain(`"alert":${long}}\n`)
+  const whole = read.map(({ alert, alertBase64 }) =>
+    typeof alertBase64 === 'string' ? Buffer.from(alertBase64, 'base64').toString() : JSON.stringify(alert),
+  )
+  expect(whole).toEqual(texts)
+})
 
 test('a replay to a file that is there writes nothing, whether it is begun or resumed', async () => {
   await writeFile(path, 'mine')
