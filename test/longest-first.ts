@@ -2,11 +2,19 @@ import type { TestSequencer } from 'vitest/node'
 
 /** They wait for minutes: begun last, everybody would wait for them alone. */
 const LONGEST = [
+  'unit/simulation',
+  'unit/fuzz',
+  'unit/poll-loss',
   'kafka/pipeline/crash',
   'kafka/pipeline/poison',
+  'kafka/secured/work',
   'kafka/pipeline/replay',
   'kafka/pipeline/disaster',
+  'kafka/ladder',
   'kafka/pipeline/attention',
+  'kafka/kafkajs-mends',
+  'kafka/pipeline/broker',
+  'kafka/secured/rules',
 ]
 
 /** Vitest's own order goes by what earlier runs took, which a clean clone does not know. */

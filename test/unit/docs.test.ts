@@ -305,6 +305,8 @@ const HOSTS_KNOWN = [
   /^keepachangelog\.com$/,
   /^semver\.org$/,
   /^schema\.ocsf\.io$/,
+  // what labels of Kubernetes begin with
+  /^app\.kubernetes\.io$/,
   /(?:^|\.)example(?:\.com)?$/,
 ]
 

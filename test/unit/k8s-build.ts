@@ -89,7 +89,7 @@ const VARIANTS: Readonly<Record<string, () => KubeObject[]>> = {
           literals: ['KAFKA_BROKERS=kafka.example:9093', 'SCHEMA_REGISTRY_URL=https://registry.example'],
         },
         { name: 'socos-forwarder', behavior: 'merge', literals: ['ENGINE_URL=https://engine.example'] },
-        { name: 'socos-tenants', files: ['tenants.yaml'], options: { disableNameSuffixHash: true } },
+        { name: 'socos-tenants', files: ['tenants.yaml'] },
       ],
     }),
 }

@@ -159,6 +159,18 @@ describe('the network', () => {
     expect(allowed(objects, { labels: {}, namespace: 'default' }, pod(objects, 'poller'), 8080)).toBe(false)
   })
 
+  test.each(variants)(
+    'names the protocol of each port, or the next apply from elsewhere is in conflict, in %s',
+    name => {
+      const ports = ofKind(variant(name), 'NetworkPolicy').flatMap(({ metadata, spec }) => {
+        const { ingress = [], egress = [] } = spec as unknown as Policy
+        return [...ingress, ...egress].flatMap(rule => (rule.ports ?? []).map(port => ({ of: metadata.name, ...port })))
+      })
+      expect(ports.length).toBeGreaterThan(0)
+      expect(ports.filter(({ protocol }) => protocol === undefined)).toEqual([])
+    },
+  )
+
   test('leads in prod to the engine, the registry and Kafka', () => {
     const objects = withStrimzi(variant('prod'))
     // a poller's way into the internet leads there, too, where the engine has a public address

@@ -240,7 +240,18 @@ describe('the commands of jobs', () => {
   })
 })
 
+const tenantsConfig = ({ pod }: Workload): string =>
+  pod.volumes?.find(({ name }) => name === 'tenants')?.configMap?.name ?? ''
+
 describe('the tenants file', () => {
+  test.each(variants.filter(name => name !== 'dev'))(
+    'makes, once changed, another job of its own, which the API server refuses where it would do nothing else, in %s',
+    name => {
+      const [job] = programs(variant(name)).filter(({ container }) => container.name === 'tenants')
+      expect(job && tenantsConfig(job.workload)).toMatch(/^socos-tenants-[a-z0-9]{10}$/)
+    },
+  )
+
   test.each(variants)('is accepted by the job that applies it, each credential being mounted, in %s', name => {
     const objects = variant(name)
     const entry = one(
@@ -250,7 +261,7 @@ describe('the tenants file', () => {
     const mounted = filesOf(objects, entry.workload, entry.container)
     const [, , , , file = ''] = entry.container.args ?? []
     expect(mounted).toContain(file)
-    const content = configOf(objects, 'socos-tenants').data?.['tenants.yaml'] ?? ''
+    const content = configOf(objects, tenantsConfig(entry.workload)).data?.['tenants.yaml'] ?? ''
     const secretsDir = environment(objects, entry.container)['SECRETS_DIR'] ?? ''
     const accepted = (exists: (path: string) => boolean): string =>
       parseTenantsFile(content, { secretsDir, exists }).kind
