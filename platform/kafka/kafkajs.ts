@@ -33,6 +33,7 @@ if (!off.has('refused-group')) nameRefusedGroup()
 if (!off.has('empty-topic')) nameUnknownPartitions()
 if (!off.has('mistaken-broker')) keepBrokersApart()
 if (!off.has('replica-search')) findLeadersInOnePass()
+if (!off.has('half-connected')) closeHalfConnected()
 
 export type {
   Admin,
@@ -361,6 +362,31 @@ function nameUnknownPartitions(): void {
 }
 
 const UNKNOWN_TOPIC_OR_PARTITION = 3
+
+/**
+ * A connection is opened, then the broker is asked what it understands. Where that answer comes too late the connection
+ * stays open and counts as connected from then on, though nobody knows what may be asked over it: `Broker not connected`,
+ * an error that nothing tries again.
+ */
+function closeHalfConnected(): void {
+  const { prototype } = require('kafkajs/src/broker/index.js') as { prototype: BrokerState }
+  const { connect } = prototype
+  prototype.connect = async function (this: BrokerState) {
+    try {
+      await connect.call(this)
+    } catch (error) {
+      if (this.versions === null) await this.disconnect()
+      throw error
+    }
+  }
+}
+
+interface BrokerState {
+  /** null: it was never asked, or never answered. */
+  readonly versions: object | null
+  connect(this: BrokerState): Promise<void>
+  disconnect(): Promise<void>
+}
 
 /**
  * Metadata is asked for through the seed connection, and the broker at its address is then taken for the seed. But a

@@ -69,6 +69,12 @@ describe('what is mended in KafkaJS is broken without the mend', () => {
     expect(await look('mistaken-broker', '', 'mistaken-broker')).not.toEqual({ 1: [1, 1], 2: [2, 2] })
   })
 
+  test('a broker whose first answer comes too late is connected again', async () => {
+    const first = 'Error: timed out'
+    expect(await look('half-connected', '')).toEqual({ first, second: 'asked' })
+    expect(await look('half-connected', '', 'half-connected')).toEqual({ first, second: 'Error: Broker not connected' })
+  })
+
   test('K19: grouping grows with the messages, not with their square', async () => {
     await withTopic({}, async topic => {
       expect((await look<{ handled: number }>('grouping', topic)).handled).toBeLessThanOrEqual(2_000)

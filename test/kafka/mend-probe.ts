@@ -100,6 +100,38 @@ const PROBES: Readonly<Record<string, () => Promise<unknown>>> = {
       Object.entries(pool.brokers).map(([id, { nodeId, connectionPool }]) => [id, [nodeId, connectionPool.port]]),
     )
   },
+  /** What is known of a broker whose first answer came too late, once it was connected again; no broker is asked. */
+  async 'half-connected'() {
+    const require = createRequire(import.meta.url)
+    const Broker = require('kafkajs/src/broker/index.js') as new (
+      options: object,
+    ) => {
+      apiVersions: () => Promise<object>
+      connect(): Promise<void>
+      metadata(): Promise<unknown>
+    }
+    const logger = { namespace: () => logger, debug: () => {} }
+    let isOpen = false
+    const connection = { getSupportAuthenticationProtocol: () => true, authenticate: async () => {} }
+    const connectionPool = {
+      connectionTimeout: 1_000,
+      isConnected: () => isOpen,
+      getConnection: async () => {
+        isOpen = true
+        return connection
+      },
+      setVersions: () => {},
+      destroy: async () => void (isOpen = false),
+      send: async () => 'asked',
+    }
+    const broker = new Broker({ connectionPool, logger })
+    const answers = [Promise.reject(new Error('timed out')), Promise.resolve({ 3: { minVersion: 0, maxVersion: 6 } })]
+    broker.apiVersions = async () => (await answers.shift()) ?? {}
+    const first = await broker.connect().catch((error: unknown) => String(error))
+    await broker.connect()
+    const second = await broker.metadata().catch((error: unknown) => String(error))
+    return { first, second }
+  },
   /** Does what is written with zstd come back? */
   async zstd() {
     const publisher = await openPublisher(client())
