@@ -102,6 +102,12 @@ export function program(io: Io, done: (result: Promise<number> | number) => Prom
     )
     .option('--tenant-id <id>', 'their directory, for the consent link')
     .option('--client-id <id>', 'our application, for shared-app')
+    .option(
+      '--redirect-uri <url>',
+      'of our application, https, registered there: where the consent ends, for shared-app',
+    )
+    .option('--state <text>', 'given back to that page, to know the customer by')
+    .option('--egress <cidr...>', 'the addresses from which we ask, for their Conditional Access', [])
     .option('--issuer <url>', 'of our identity, for federated')
     .option('--subject <text>', 'of our identity, for federated')
     .option('--hand-over <words>', 'how they send the checklist, as in "by our portal"')

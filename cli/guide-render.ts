@@ -30,9 +30,11 @@ function markdownOf(text: Text): string {
     .join('')
 }
 
+const LINK = /^https:\/\/[\w./?=&%-]+$/
+
 function markdownGiven(given: string): string {
   // a link of ours is to be clicked
-  if (/^https:\/\/[\w./?=&-]+$/.test(given)) return `<${given}>`
+  if (LINK.test(given)) return `<${given}>`
   return given.replace(/[\\`*_{}[\]()#+!|-]/g, String.raw`\$&`).replace(/[&<>]/g, sign => ENTITIES[sign] ?? sign)
 }
 
@@ -104,7 +106,7 @@ function htmlOfOurs(text: string): string {
 
 function htmlGiven(given: string): string {
   const shown = escaped(given)
-  return /^https:\/\/[\w./?=&-]+$/.test(given) ? `<a href="${shown}">${shown}</a>` : shown
+  return LINK.test(given) ? `<a href="${shown}">${shown}</a>` : shown
 }
 
 function plainOf(text: Text): string {

@@ -29,9 +29,14 @@ export interface Invitation {
   readonly tenantId: string | null
   /** Of the one application of the SOC, for `shared-app`. */
   readonly clientId: string | null
+  /** Where our application sends the administrator after the consent, and what it is told beside; for `shared-app`. */
+  readonly redirectUri: string | null
+  readonly state: string | null
   /** Of the workload identity, for `federated`. */
   readonly issuer: string | null
   readonly subject: string | null
+  /** The ranges of addresses from which we ask; empty: not said. */
+  readonly egress: readonly string[]
   /** Where the customer sends the checklist, and how. */
   readonly handOver: string | null
 }
@@ -43,6 +48,7 @@ export function guide(invitation: Invitation): readonly Block[] {
     ...(shared
       ? consentToOurs(invitation)
       : [...register(invitation), ...permission(invitation), ...consent(invitation), ...credential(invitation)]),
+    ...addresses(invitation),
     ...handOver(invitation),
     ...readOnly(),
     ...later(invitation),
@@ -56,8 +62,11 @@ const NOBODY: Invitation = {
   way: 'secret',
   tenantId: null,
   clientId: null,
+  redirectUri: null,
+  state: null,
   issuer: null,
   subject: null,
+  egress: [],
   handOver: null,
 }
 
@@ -72,7 +81,7 @@ export function otherWays(): readonly Block[] {
     ...(['certificate', 'federated', 'shared-app'] as const).flatMap(way => {
       const mine = { ...NOBODY, way }
       const blocks = way === 'shared-app' ? consentToOurs(mine) : credential(mine)
-      return [heading(OTHER_WAYS[way]), ...blocks.filter(({ kind }) => kind !== 'heading')]
+      return [heading(OTHER_WAYS[way]), ...[...blocks, ...renewal(mine)].filter(({ kind }) => kind !== 'heading')]
     }),
     heading('Instead of step 2: a directory that is still read through the older list'),
     ...permission({ ...NOBODY, source: 'alerts' }).filter(({ kind }) => kind !== 'heading'),
@@ -221,10 +230,12 @@ function credential({ way, issuer, subject }: Invitation): readonly Block[] {
     case 'certificate':
       return [
         heading('4. Upload our certificate'),
-        text('We send you a certificate file (`.cer`). It is public: the private key never leaves us.'),
+        text(
+          'You make nothing: we make the key and a certificate that is valid for a year, and send you the certificate (`.cer`). It is public: the private key never leaves us, so please do not make a pair for us.',
+        ),
         steps(
           '**Certificates & secrets**, **Certificates**, **Upload certificate**: choose the file that we sent.',
-          'Compare the thumbprint that the page shows with the one that we told you by another way.',
+          'Compare the **Thumbprint** that the page shows (40 hexadecimal digits, SHA-1) with the one that we told you by another way. If they differ, delete the certificate again, and call us.',
         ),
       ]
     case 'federated':
@@ -248,24 +259,61 @@ function credential({ way, issuer, subject }: Invitation): readonly Block[] {
   }
 }
 
-function consentToOurs({ cloud, tenantId, clientId, source }: Invitation): readonly Block[] {
-  const needed = neededPermission(source)
-  const link = consentLink(cloud, tenantId, clientId)
+function consentToOurs(invitation: Invitation): readonly Block[] {
+  const needed = neededPermission(invitation.source)
   return [
     heading('1. Consent to our application'),
     text('You register nothing and make no secret. You only allow our application to read your alerts.'),
     steps(
-      ['Open this link and sign in as an administrator: ', { given: link }],
+      ['Open this link and sign in as an administrator: ', { given: consentLink(invitation) }],
       `The page must name **SOC.OS** and one permission, \`${needed}\` ("Read all security alerts"). If it shows any other, do not accept, and tell us.`,
-      '**Accept**. The page that follows may be empty; that does not matter.',
+      '**Accept**. Entra keeps the consent at that moment, whatever the browser shows next.',
+    ),
+    text(
+      invitation.redirectUri === null
+        ? 'What the browser shows then says nothing: an empty page, a page of ours, or the error `AADSTS500113` (no reply address is registered for the application). All of these are all right.'
+        : [
+            'The browser then goes to ',
+            { given: invitation.redirectUri },
+            '. With `admin_consent=True` in the address there it is done; with `error=` instead, nothing was granted.',
+          ],
+    ),
+    text(
+      `To be sure, look at **Enterprise apps**, **SOC.OS**, **Permissions**: \`${needed}\` stands there under **Admin consent**.`,
     ),
   ]
 }
 
 /** Where an administrator consents to a multi-tenant application; placeholders for what is not known. */
-function consentLink(cloud: Cloud, tenantId: string | null, clientId: string | null): string {
+function consentLink({ cloud, tenantId, clientId, redirectUri, state }: Invitation): string {
   const { authorityBase } = endpoints(cloud)
-  return `${authorityBase}/${tenantId ?? 'organizations'}/adminconsent?client_id=${clientId ?? 'CLIENT-ID'}`
+  const query = [
+    `client_id=${clientId ?? 'CLIENT-ID'}`,
+    ...(redirectUri === null ? [] : [`redirect_uri=${encodeURIComponent(redirectUri)}`]),
+    ...(state === null ? [] : [`state=${encodeURIComponent(state)}`]),
+  ]
+  return `${authorityBase}/${tenantId ?? 'organizations'}/adminconsent?${query.join('&')}`
+}
+
+function addresses({ egress, cloud }: Invitation): readonly Block[] {
+  return [
+    heading('If Conditional Access policies for workload identities exist'),
+    text(
+      'Most directories have none: then go on. A policy that blocks applications by location must let us in, or Entra refuses us with `AADSTS53003`.',
+    ),
+    steps(
+      [
+        `\`https://${adminCenter(cloud)}\`, **Conditional Access**, **Named locations**, **IP ranges location**: add `,
+        ...(egress.length === 0 ? ['our addresses. Ask us for them'] : ['these, and no others: ', ...listed(egress)]),
+        '.',
+      ],
+      'In each policy that is assigned to workload identities and covers the application: **Conditions**, **Locations**, **Exclude**, this location.',
+    ),
+  ]
+}
+
+function listed(texts: readonly string[]): readonly (string | Given)[] {
+  return texts.flatMap((given, at) => (at === 0 ? [{ given }] : [', ', { given }]))
 }
 
 function handOver({ way, handOver: how }: Invitation): readonly Block[] {
@@ -291,7 +339,7 @@ function handOver({ way, handOver: how }: Invitation): readonly Block[] {
         item('Which cloud your directory is in: global (also GCC), GCC High, or DoD'),
         item(shared ? 'Consent was accepted on …, by …' : 'The permission shows “Granted for …”'),
         item('Which Defender products are licensed: without one there are no alerts to read'),
-        item('Whether Conditional Access policies for workload identities exist: then they must let our addresses in'),
+        item('Whether Conditional Access policies for workload identities exist, and that they let our addresses in'),
         item('Whom we may call when the access stops working'),
       ],
     },
@@ -312,19 +360,33 @@ function readOnly(): readonly Block[] {
   ]
 }
 
-function later({ way }: Invitation): readonly Block[] {
+function later(invitation: Invitation): readonly Block[] {
   return [
     heading('Later'),
-    ...(way === 'secret'
-      ? [
-          points(
-            'Before the secret ends, make a second one and send it as you sent the first. Both may be valid at once: nothing is interrupted. Delete the old one when we say that the new one is used.',
-          ),
-        ]
-      : []),
+    ...renewal(invitation),
     points(
       'To end it, delete the application (**App registrations**) or, for an application of ours, **Enterprise apps**, **Properties**, **Delete**. Reading stops within the hour that the last token lives; tell us, so that we do not ask you what is wrong.',
     ),
     text('China (21Vianet) has no such list of alerts: directories there cannot be read.'),
   ]
+}
+
+function renewal({ way }: Invitation): readonly Block[] {
+  switch (way) {
+    case 'secret':
+      return [
+        points(
+          'Before the secret ends, make a second one and send it as you sent the first. Both may be valid at once: nothing is interrupted. Delete the old one when we say that the new one is used.',
+        ),
+      ]
+    case 'certificate':
+      return [
+        points(
+          'A month before the certificate ends we send you the next one. Upload it beside the old one, compare its thumbprint, and tell us; both are valid at once, so nothing is interrupted. We then change over, and say so: delete the old one only then.',
+        ),
+      ]
+    case 'federated':
+    case 'shared-app':
+      return []
+  }
 }

@@ -87,8 +87,12 @@ export const instruments = {
   ),
   graph_throttled_total: counter('Answers of Graph that asked to wait (429, or 503 with Retry-After).', {}),
   schema_drift_total: counter(
-    'Alerts, of a sample, with something that this version does not know; the name is logged once. masked: a text of nothing but asterisks.',
-    { what: ['member', 'value', 'evidence', 'masked'], cloud: ['global', 'usgov', 'dod', 'china'] },
+    'Alerts, of a sample of at most 20 a second, 1 MiB, of each source and cloud, with something that this version does not know, in the alert or in its evidence; each name is logged once, 50 of a kind. masked: a text of asterisks, or an account, a host or the like with asterisks in it.',
+    {
+      what: ['member', 'value', 'evidence', 'masked'],
+      source: ['alerts_v2', 'alerts'],
+      cloud: ['global', 'usgov', 'dod', 'china'],
+    },
   ),
   sweeps_total: counter('Sweeps of tenants that ended, by whether Graph gave all of the window.', {
     outcome: ['complete', 'gaps'],

@@ -15,11 +15,11 @@ export function pollerObserver(metrics: Metrics, log: Log, clock: Clock): Poller
   const drift = createDriftWatch({
     clock,
     log,
-    count: (what, cloud) => metrics.count('schema_drift_total', { what, cloud }),
+    count: (what, source, cloud) => metrics.count('schema_drift_total', { what, source, cloud }),
   })
   return {
     fresh(alert, source, cloud) {
-      if (source === 'alerts_v2') drift.look(alert, cloud)
+      drift.look(alert, source, cloud)
     },
     turn(outcome, lateMs) {
       metrics.count('poll_turns_total', { outcome })

@@ -25,11 +25,8 @@ const BUILDERS: ReadonlyMap<string, Builder> = new Map<string, Builder>([
   ['registrykey', m => ({ reg_key: registryKey(m) })],
   ['registryvalue', m => ({ reg_value: registryValue(m) })],
   ['networkconnection', connection],
-  ['hostlogonsession', m => ({ ...session(m), user: m.within('account', user), device: m.within('host', device) })],
-  [
-    'cloudlogonsession',
-    m => ({ ...session(m), user: m.within('account', account => account.within('userAccount', user)) }),
-  ],
+  ['hostlogonsession', m => ({ ...session(m), user: m.within('account', whose), device: m.within('host', device) })],
+  ['cloudlogonsession', m => ({ ...session(m), user: m.within('account', whose) })],
   ['iotdevice', m => ({ device: thing(m) })],
   ['container', m => ({ container: container(m) })],
 ])
@@ -114,6 +111,11 @@ function session(from: Members): Attributes {
     ),
   )
   return found === undefined ? {} : { actor: { session: found } }
+}
+
+/** The account of a session is evidence of a user by Microsoft's types; an account alone is taken, too. */
+function whose(account: Members): Attributes | undefined {
+  return account.within('userAccount', user) ?? user(account)
 }
 
 function mailboxUser(from: Members): Attributes | undefined {

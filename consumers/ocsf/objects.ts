@@ -1,4 +1,4 @@
-import { type Attributes, attributes, type Members } from './members.ts'
+import { type Attributes, attributes, type Members, membersOf } from './members.ts'
 import { email, hexOf, idText, ip, number, port, text, time, whole, word } from './reads.ts'
 
 /** OCSF's objects from what Graph calls a device, an account, a file and so on. Undefined: not enough is there for one. */
@@ -102,6 +102,16 @@ export function fingerprint(kind: string, value: unknown): Attributes | undefine
   return known === undefined || digest === undefined
     ? undefined
     : { algorithm: known[1], algorithm_id: known[2], value: digest }
+}
+
+/** Of what Graph sends as evidence of a hash and of nothing else. */
+export function bareHash(value: unknown): string | undefined {
+  const m = membersOf(value)
+  if (m?.peek('@odata.type', word) !== '#microsoft.graph.security.filehashevidence') return undefined
+  const kind = m.peek('algorithm', word)
+  // the other SHA-256, of the signed part, is as long
+  const digest = m.peek('value', found => fingerprint(kind === 'sha256ac' ? 'sha256' : (kind ?? ''), found))
+  return text(digest?.['value'])
 }
 
 export function file(from: Members): Attributes | undefined {

@@ -1,4 +1,5 @@
 import type { Attributes } from './members.ts'
+import { bareHash } from './objects.ts'
 
 interface Observable {
   readonly name: string
@@ -64,6 +65,9 @@ export function observablesIn(evidences: readonly Attributes[]): {
       // Graph's own members are data, whatever they are called
       if (name !== 'data') walk(value, `evidences[${at}].${name}`, 'evidences', name)
     }
+    // OCSF has no file without a name: a hash alone is data, and yet the first thing to search for
+    const hash = bareHash(evidence['data'])
+    if (hash !== undefined) see(`evidences[${at}].data.value`, [8, 'Hash'], hash)
   }
   return { all: [...all.values()], cut: cut.size }
 }

@@ -64,6 +64,7 @@ describe('the table', () => {
       'outcome',
       'quantile',
       'reason',
+      'source',
       'state',
       'tenant',
       'what',

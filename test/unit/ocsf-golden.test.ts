@@ -1,5 +1,5 @@
 /**
- * One alert of each product with the finding that is made of it, under `test/ocsf/golden/`. After a wanted change:
+ * One alert of each product of Microsoft with the finding that is made of it, under `test/ocsf/golden/`. After a wanted change:
  * `OCSF_GOLDEN=write npx vitest run --project unit test/unit/ocsf-golden.test.ts`, and read the difference.
  *
  * `OCSF_SCHEMA=<file>` cuts the schema anew from what https://schema.ocsf.io/1.6.0/export/schema gives out.
@@ -8,6 +8,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { alertMembers, type Recipe } from '../../sandbox/graph/alerts.ts'
 import { legacyMembers } from '../../sandbox/graph/legacy.ts'
+import { driftIn } from '../../producers/drift.ts'
+import { knownTypes } from '../../producers/drift-types.ts'
+import { HAND_WRITTEN } from '../ocsf/products.ts'
 import { type FullSchema, partOf } from '../ocsf/schema-part.ts'
 import { KNOWN, problems, SCHEMA_FILE, schema, sentOf } from './ocsf-kit.ts'
 
@@ -41,25 +44,25 @@ function samples(): readonly Sample[] {
     if (found.has(name)) continue
     found.set(name, { name, alert: alertMembers(recipe(seed, 1 + (found.size % 3))), source: 'alerts_v2' })
   }
+  for (const alert of HAND_WRITTEN) {
+    const name = String(alert['serviceSource'])
+    found.set(name, { name, alert, source: 'alerts_v2' })
+  }
   return [...found.values(), { name: 'legacy', alert: legacyMembers(recipe(FIRST, 3)), source: 'alerts' }]
 }
 
-describe('every product of the simulated Graph', () => {
-  test('has its sample', () => {
+describe('every product of Microsoft', () => {
+  test('has its sample, and so has the legacy list', () => {
+    const known = knownTypes.get('alert')?.words.get('serviceSource') ?? new Set<string>()
     expect(
       samples()
-        .map(({ name }) => name)
+        .map(({ name }) => name.toLowerCase())
         .toSorted(),
-    ).toEqual([
-      'azureAdIdentityProtection',
-      'dataLossPrevention',
-      'legacy',
-      'microsoft365Defender',
-      'microsoftDefenderForCloud',
-      'microsoftDefenderForCloudApps',
-      'microsoftDefenderForEndpoint',
-      'microsoftDefenderForOffice365',
-    ])
+    ).toEqual(['legacy', ...[...known].filter(name => name !== 'unknown')].toSorted())
+  })
+
+  test('has a sample with nothing in it that Microsoft’s types do not have', () => {
+    for (const alert of HAND_WRITTEN) expect(driftIn(alert, 'alerts_v2')).toEqual([])
   })
 
   test.each(samples())('$name becomes the finding that was looked at', ({ name, alert, source }) => {
