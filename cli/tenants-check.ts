@@ -66,12 +66,12 @@ const SIGNS: Readonly<Record<Step['result'], string>> = {
 export async function checkTenants(io: Io, format: Format, options: CheckOptions): Promise<number> {
   if (options.file !== undefined) {
     const settings = settingsOf(io, ['secretsDir'])
-    return check(io, format, settings, only(readTenantsFile(io, options.file).map(tenantOf), options.tenant))
+    return check(io, format, settings, readTenantsFile(io, options.file).map(tenantOf), options.tenant)
   }
   return withConnection(io, ['kafkaBrokers', 'schemaRegistryUrl', 'secretsDir'], async connection => {
     const known = await readTable<Tenant>(connection, 'tenants', io.say)
     const active = [...known.values()].filter(({ state }) => state === 'active')
-    return check(io, format, connection.settings, only(active, options.tenant))
+    return check(io, format, connection.settings, active, options.tenant)
   })
 }
 
@@ -83,7 +83,15 @@ function only(tenants: readonly Tenant[], wanted: readonly string[] = []): reado
   return tenants.filter(({ tenantId }) => ids.includes(tenantId))
 }
 
-async function check(io: Io, format: Format, settings: CliSettings, tenants: readonly Tenant[]): Promise<number> {
+async function check(
+  io: Io,
+  format: Format,
+  settings: CliSettings,
+  all: readonly Tenant[],
+  wanted?: readonly string[],
+): Promise<number> {
+  const tenants = only(all, wanted)
+  const isShared = sharedApps(all)
   if (tenants.length === 0) io.say('there is no active tenant: see `socos tenants apply`\n')
   const stop = new AbortController()
   const onSignal = (): void => stop.abort(new Refusal('stopped'))
@@ -98,7 +106,7 @@ async function check(io: Io, format: Format, settings: CliSettings, tenants: rea
   })
   const rows: CheckRow[] = []
   await eachOf(tenants, AT_ONCE, async tenant => {
-    const access: TenantAccess = accessOf(tenant)
+    const access: TenantAccess = { ...accessOf(tenant), isSharedApp: isShared.has(tenant.clientId) }
     const found = await checkTenant(access, { graph, secretsDir, clock: systemClock, signal: stop.signal })
     rows.push(rowOf(tenant, found))
   })
@@ -108,6 +116,12 @@ async function check(io: Io, format: Format, settings: CliSettings, tenants: rea
     format,
     rows.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.tenantId < b.tenantId ? -1 : 1)),
   )
+}
+
+/** Client IDs that several tenants name: applications of ours, to which customers only consent. */
+function sharedApps(tenants: readonly Tenant[]): ReadonlySet<string> {
+  const byApp = Map.groupBy(tenants, ({ clientId }) => clientId)
+  return new Set([...byApp].flatMap(([clientId, users]) => (users.length > 1 ? [clientId] : [])))
 }
 
 function rowOf(tenant: Tenant, found: Check): CheckRow {

@@ -9,7 +9,14 @@ import { endpoints, type TenantAccess } from './clouds.ts'
 import { inspectCredential } from './credentials.ts'
 import { networkWords } from './network-errors.ts'
 import type { PageAnswer } from './pages.ts'
-import { neededPermission, type Problem, readingPermission, type Trouble } from './problems.ts'
+import {
+  CONSENT_TAKES_TIME,
+  neededPermission,
+  ONLY_APPLICATION,
+  type Problem,
+  readingPermission,
+  type Trouble,
+} from './problems.ts'
 import type { Oddity } from './secret-shape.ts'
 
 export interface Step {
@@ -141,6 +148,7 @@ function verdictOf(trouble: Trouble, access: TenantAccess): ['fix' | 'unclear', 
       return ['unclear', `${trouble.detail}. Check again later; the customer has nothing to do.`]
     case 'unavailable': {
       const { silent } = trouble
+      if (trouble.isBetween) return ['unclear', `${trouble.detail}. The customer has nothing to do.`]
       if (silent === undefined)
         return ['unclear', `${trouble.detail}. Check again later; the customer has nothing to do.`]
       const { loginBase, graphBase } = endpoints(access.cloud)
@@ -183,14 +191,25 @@ function clockOff(skewMs: number): string | null {
 function permissionWords(access: TenantAccess, roles: readonly string[] | null, writeRoles: readonly string[]): Said {
   if (roles === null) return { result: 'ok', words: 'The token does not say what it may do; the list will.' }
   const needed = neededPermission(access.source)
+  const missing = access.isSharedApp === true ? CONSENT_TAKES_TIME : `${ONLY_APPLICATION} ${CONSENT_TAKES_TIME}`
   if (roles.length === 0) {
-    const words = `The token carries no permission at all: ${needed} was not added, or never got admin consent.`
+    const words = `The token carries no permission at all: ${needed} was not added, or never got admin consent. ${missing}`
     return { result: 'look', words }
   }
-  const enough = readingPermission(access.source, roles) !== null
-  const carried = `The token carries ${roles.join(', ')}`
-  const more =
-    writeRoles.length === 0 ? '' : ` Nothing needs more than reading: ${writeRoles.join(', ')} can be taken back.`
-  const words = `${carried}${enough ? '' : `, not ${needed}`}.${more}`
-  return { result: enough && writeRoles.length === 0 ? 'ok' : 'look', words }
+  const reading = readingPermission(access.source, roles)
+  const others = roles.filter(role => role !== reading && !writeRoles.includes(role))
+  const said = [
+    `The token carries ${listOf(roles)}${reading === null ? `, not ${needed}. ${missing}` : '.'}`,
+    ...(writeRoles.length === 0 ? [] : [`Nothing needs more than reading: ${listOf(writeRoles)} can be taken back.`]),
+    ...(reading !== null && reading !== needed ? [`${needed} is enough: it must be there before that one goes.`] : []),
+    ...(others.length === 0 ? [] : [`Only ${needed} is needed: ${listOf(others)} can be taken back, too.`]),
+  ]
+  return { result: reading !== null && writeRoles.length === 0 ? 'ok' : 'look', words: said.join(' ') }
+}
+
+const MAX_ROLES_SAID = 20
+
+function listOf(roles: readonly string[]): string {
+  const more = roles.length - MAX_ROLES_SAID
+  return more > 0 ? `${roles.slice(0, MAX_ROLES_SAID).join(', ')} and ${more} more` : roles.join(', ')
 }

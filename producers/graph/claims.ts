@@ -1,7 +1,7 @@
 /** What a token says of itself. A hint for words, never a verdict: Microsoft may change the format at any time. */
 export interface Grant {
   readonly roles: readonly string[]
-  /** Roles that allow more than reading; the poller needs none. */
+  /** Roles that allow more than reading, such as `Mail.Send`; the poller needs none. */
   readonly writeRoles: readonly string[]
 }
 
@@ -22,11 +22,15 @@ export function claimsOf(token: string): Claims | null {
 }
 
 const MAX_ROLES = 64
-const ROLE = /^[A-Za-z]{1,40}\.[A-Za-z]{1,20}(?:\.[A-Za-z]{1,20})?$/
+const ROLE = /^[A-Za-z][A-Za-z-]{0,39}\.[A-Za-z]{1,40}(?:\.[A-Za-z]{1,40})?$/
+/** The action is a role's second part: `Mail.Read`, `User.ReadBasic.All`, but not `RoleManagement.ReadWrite.Directory`. */
+const READS = /^[^.]+\.Read(?!Write)/
+/** What these let an application do is decided site by site, or not to be known from here. */
+const UNDECIDED = /^[^.]+\.Selected|^an unknown permission$/
 
 export function grantOf(claims: Claims | null): Grant | null {
   if (claims === null) return null
   const listed: readonly unknown[] = Array.isArray(claims.roles) ? claims.roles.slice(0, MAX_ROLES) : []
   const roles = listed.map(role => (typeof role === 'string' && ROLE.test(role) ? role : 'an unknown permission'))
-  return { roles, writeRoles: roles.filter(role => /write|manage|control/i.test(role)) }
+  return { roles, writeRoles: roles.filter(role => !READS.test(role) && !UNDECIDED.test(role)) }
 }

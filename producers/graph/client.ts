@@ -6,17 +6,18 @@
 import type { Dispatcher } from 'undici'
 
 import type { Clock, Random } from '../../platform/clock.ts'
+import { isFromBetween } from './between.ts'
 import type { Grant } from './claims.ts'
 import { endpoints, type TenantAccess, unknownPart } from './clouds.ts'
 import { credentialVersion, readCredential } from './credentials.ts'
-import { createGet, createPostForm } from './exchange.ts'
+import { createGet, createPostForm, type Exchange } from './exchange.ts'
 import { endOfSecrets, mayReadOwnRecord, ownRecordUrl } from './expiry.ts'
 import { DIRECT, openNetwork, type Way } from './network.ts'
 import { type Ask, answerFrom, headersFor, type PageAnswer, targetOf } from './pages.ts'
 import { problem, type Trouble, unanswered, unavailable } from './problems.ts'
 import { httpDateMs } from './retry-after.ts'
 import { SLICE_LIMITS, type SliceLimits } from './slice.ts'
-import type { TokenDeps } from './token-request.ts'
+import type { Token, TokenDeps } from './token-request.ts'
 import { createTokens } from './tokens.ts'
 
 export type { PageAnswer } from './pages.ts'
@@ -107,6 +108,7 @@ export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposabl
   const post = createPostForm(network, { deadlineMs: limits.tokenDeadlineMs, maxBytes: limits.maxTokenBytes })
   const tokens = createTokens({ ...deps, post, failed: failure => deps.tokenFailed?.(failure) })
   const states = new Map<string, TenantState>()
+  const sharing = createSharing()
 
   function stateOf(tenantId: string): TenantState {
     const known = states.get(tenantId.toLowerCase())
@@ -132,13 +134,17 @@ export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposabl
     signal: AbortSignal,
   ): Promise<PageAnswer> {
     const state = stateOf(access.tenantId)
+    const pageFrom = (answer: Extract<Exchange, { kind: 'answer' }>, token: Token, dateMs: number | null) =>
+      answerFrom(access, answer, { isNextLink, token, dateMs, slice: limits.slice, clock: deps.clock })
     for (;;) {
       const token = await tokens.get(access, signal)
       if (token.kind !== 'token') return token
       const exchange = await get(url, headersFor(token, deps.random), signal)
       if (exchange.kind === 'failed')
         return unanswered('graph', exchange.code, `Graph did not answer (${exchange.code})`)
-      let dateMs = httpDateMs(exchange.headers['date'])
+      // whoever answers in Graph's place knows neither Graph's time nor what the token is worth
+      const isBetween = isFromBetween('graph', exchange)
+      let dateMs = isBetween ? null : httpDateMs(exchange.headers['date'])
       if (dateMs !== null) state.skewMs = dateMs - exchange.receivedAtMs
       if (state.skewMs !== null && token.skewMs !== null && state.skewMs - token.skewMs > MAX_AHEAD_MS) {
         // nobody's time, or our clock was set back since the token came: Entra is asked again
@@ -146,29 +152,32 @@ export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposabl
         dateMs = null
         tokens.drop(access.tenantId, token.value)
       }
+      if (isBetween) return pageFrom(exchange, token, dateMs)
       // a token keeps the permissions it was issued with: whoever grants consent now must not wait an hour for it
       if (exchange.status === 401 || exchange.status === 403) tokens.drop(access.tenantId, token.value)
       if (exchange.status === 401 && maySendAgain(state)) continue
       if (exchange.status === 401 && state.refusals === 1) return unavailable('Graph answered 401 soon after another')
       if (exchange.status !== 401) state.refusals = 0
-      return answerFrom(access, exchange, { isNextLink, token, dateMs, slice: limits.slice, clock: deps.clock })
+      return pageFrom(exchange, token, dateMs)
     }
   }
 
   return {
-    async now(access, signal) {
-      const misfit = misfitOf(access)
+    async now(given, signal) {
+      const misfit = misfitOf(given)
       if (misfit !== null) return misfit
+      const access = sharing.mark(given)
       const token = await tokens.get(access, signal)
       if (token.kind !== 'token') return token
       const skewMs = stateOf(access.tenantId).skewMs ?? token.skewMs
       if (skewMs === null) return unavailable('neither Graph nor Entra sent a Date header, so its clock is not known')
       return { kind: 'time', epochMs: deps.clock.now() + skewMs }
     },
-    async page(access, ask, signal) {
+    async page(given, ask, signal) {
       signal.throwIfAborted()
-      const misfit = misfitOf(access)
+      const misfit = misfitOf(given)
       if (misfit !== null) return misfit
+      const access = sharing.mark(given)
       const target = targetOf(access, ask, endpoints(access.cloud, deps.sandboxUrl ?? undefined))
       return target instanceof URL ? await fetchPage(access, target, ask.kind === 'next', signal) : target
     },
@@ -185,11 +194,42 @@ export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposabl
     },
     forget(tenantId) {
       tokens.forget(tenantId)
+      sharing.forget(tenantId)
       states.delete(tenantId.toLowerCase())
     },
     async [Symbol.asyncDispose]() {
       tokens.close()
       await close()
+    },
+  }
+}
+
+/**
+ * Which applications serve several of the tenants that are asked for here. Only for words, so it may come to know late: a
+ * worker sees the tenants of its own lanes.
+ */
+function createSharing() {
+  const usersOf = new Map<string, Set<string>>()
+  const appOf = new Map<string, string>()
+  function forget(tenantId: string): void {
+    const clientId = appOf.get(tenantId.toLowerCase())
+    if (clientId === undefined) return
+    const users = usersOf.get(clientId)
+    users?.delete(tenantId.toLowerCase())
+    if (users?.size === 0) usersOf.delete(clientId)
+    appOf.delete(tenantId.toLowerCase())
+  }
+  return {
+    forget,
+    mark(access: TenantAccess): TenantAccess {
+      const [tenantId, clientId] = [access.tenantId.toLowerCase(), access.clientId.toLowerCase()]
+      if (appOf.get(tenantId) !== clientId) {
+        forget(tenantId)
+        appOf.set(tenantId, clientId)
+        usersOf.set(clientId, (usersOf.get(clientId) ?? new Set()).add(tenantId))
+      }
+      const isShared = (usersOf.get(clientId)?.size ?? 0) > 1
+      return isShared && access.isSharedApp === undefined ? { ...access, isSharedApp: true } : access
     },
   }
 }

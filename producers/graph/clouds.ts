@@ -4,6 +4,8 @@ interface CloudHosts {
   readonly graphHost: string
   /** Where administrators go. */
   readonly adminHost: string
+  /** Where they see what is licensed; by name only where its host is not documented to us. */
+  readonly licenceCenter: string
   readonly hasAlertsV2: boolean
 }
 
@@ -22,31 +24,42 @@ export interface TenantAccess {
     readonly kind: 'secretFile' | 'certificateFile' | 'federatedTokenFile'
     readonly file: string
   }
+  /**
+   * The application is ours, one for several customers, as far as is known: it has no registration in their directories,
+   * and its credential is not theirs to send.
+   */
+  readonly isSharedApp?: boolean
 }
+
+const M365 = 'the Microsoft 365 admin center'
 
 const CLOUDS: Record<Cloud, CloudHosts> = {
   global: {
     loginHost: 'login.microsoftonline.com',
     graphHost: 'graph.microsoft.com',
     adminHost: 'entra.microsoft.com',
+    licenceCenter: 'admin.microsoft.com',
     hasAlertsV2: true,
   },
   usgov: {
     loginHost: 'login.microsoftonline.us',
     graphHost: 'graph.microsoft.us',
     adminHost: 'entra.microsoft.us',
+    licenceCenter: M365,
     hasAlertsV2: true,
   },
   dod: {
     loginHost: 'login.microsoftonline.us',
     graphHost: 'dod-graph.microsoft.us',
     adminHost: 'entra.microsoft.us',
+    licenceCenter: M365,
     hasAlertsV2: true,
   },
   china: {
     loginHost: 'login.partner.microsoftonline.cn',
     graphHost: 'microsoftgraph.chinacloudapi.cn',
     adminHost: 'entra.microsoftonline.cn',
+    licenceCenter: M365,
     hasAlertsV2: false,
   },
 }
@@ -93,6 +106,18 @@ export function endpoints(cloud: Cloud, sandboxUrl?: URL): Endpoints {
 /** Also for a cloud that only a record of a newer version knows: it is told of in words. */
 export function adminCenter(cloud: Cloud): string {
   return CLOUDS[Object.hasOwn(CLOUDS, cloud) ? cloud : 'global'].adminHost
+}
+
+/** As `adminCenter`. */
+export function licenceCenter(cloud: Cloud): string {
+  return CLOUDS[Object.hasOwn(CLOUDS, cloud) ? cloud : 'global'].licenceCenter
+}
+
+/** Where an administrator of the directory allows the application; also makes a service principal that is missing. */
+export function consentUrl({ cloud, tenantId, clientId }: TenantAccess): string {
+  const { loginHost } = CLOUDS[Object.hasOwn(CLOUDS, cloud) ? cloud : 'global']
+  const [tenant, client] = [tenantId, clientId].map(id => encodeURIComponent(id.slice(0, 200).toWellFormed()))
+  return `https://${loginHost}/${tenant}/adminconsent?client_id=${client}`
 }
 
 export function tokenUrl(at: Endpoints, tenantId: string): URL {

@@ -1,13 +1,16 @@
 /**
  * What Graph's alert list says when it gives no page, put into words.
- * Decided by the HTTP status alone, as Microsoft advises; the body only adds which permissions a token carries.
+ * Decided by the HTTP status alone, as Microsoft advises, once it is sure that Graph answered.
  */
+import { fromBetween } from './between.ts'
 import type { TenantAccess } from './clouds.ts'
 import {
   ADMIN,
   type Advice,
+  CONSENT_TAKES_TIME,
   isGuid,
   neededPermission,
+  ONLY_APPLICATION,
   PAGES,
   problem,
   readingPermission,
@@ -20,6 +23,8 @@ export interface GraphRefusal {
   readonly status: number
   readonly headers: Readonly<Record<string, HeaderValue>>
   readonly retryAfterMs: number | null
+  /** It is not Graph's own answer. */
+  readonly isBetween: boolean
   /** Was it an earlier page's nextLink that was asked for? */
   readonly isNextLink: boolean
   /** Permissions that the token shows, null if it cannot be read. */
@@ -34,10 +39,7 @@ export function graphTrouble(access: TenantAccess, refusal: GraphRefusal): Troub
   const detail = `Graph answered ${status}${requestText(refusal)}`
   if (status === 429 || status === 509) return { kind: 'throttled', retryAfterMs, detail }
   if (status === 503 && retryAfterMs !== null) return { kind: 'throttled', retryAfterMs, detail }
-  // a middle box redirects, Graph never does: no customer can mend it, and it is mostly gone as it came
-  if (status >= 300 && status < 400) {
-    return { kind: 'unavailable', retryAfterMs, detail: `${detail}: a redirect, which is never followed` }
-  }
+  if (refusal.isBetween) return fromBetween(access, 'graph', refusal)
   if (status < 400 || status >= 500 || PASSING.has(status)) return { kind: 'unavailable', retryAfterMs, detail }
   if (status === 413) return { kind: 'split', reason: 'too-large', detail }
   // a page that is gone says nothing about the list
@@ -85,10 +87,15 @@ function forbidden(access: TenantAccess, roles: readonly string[] | null): Advic
       page: PAGES.licences,
     }
   }
+  const needed = neededPermission(access.source)
+  const grant =
+    access.isSharedApp === true
+      ? 'must grant admin consent by the link {consent} .'
+      : `must add it and grant admin consent. ${ONLY_APPLICATION}`
   return {
-    words: `Graph refuses the alerts of {tenant}: the application {app} lacks the application permission ${neededPermission(access.source)}${rolesText(roles)}. ${capital(ADMIN)} must add it and grant admin consent; no write permission is needed.`,
+    words: `Graph refuses the alerts of {tenant}: the application {app} lacks the application permission ${needed}${rolesText(roles)}. ${capital(ADMIN)} ${grant} ${CONSENT_TAKES_TIME} No write permission is needed.`,
     move: 'customer',
-    page: PAGES.permissions,
+    page: access.isSharedApp === true ? PAGES.consent : PAGES.permissions,
   }
 }
 

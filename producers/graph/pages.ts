@@ -1,11 +1,12 @@
 /** One page of an alert list: what is asked for, and what the answer means. */
 import type { Clock, Random } from '../../platform/clock.ts'
+import { fromBetween, isFromBetween } from './between.ts'
 import { type AlertSource, type Endpoints, listUrl, type TenantAccess } from './clouds.ts'
 import type { Exchange } from './exchange.ts'
 import { graphTrouble } from './graph-errors.ts'
 import { checkNextLink } from './link.ts'
 import { problem, type Trouble, unavailable } from './problems.ts'
-import { firstOf, retryAfterMs } from './retry-after.ts'
+import { retryAfterMs } from './retry-after.ts'
 import { type SlicedAlert, type SliceLimits, slicePage } from './slice.ts'
 import type { Token } from './token-request.ts'
 import { type ProviderWarning, providerWarnings } from './warnings.ts'
@@ -103,7 +104,8 @@ export function answerFrom(
   if (status !== 200 && status !== 206) {
     const waitMs = retryAfterMs(headers['retry-after'], dateMs ?? context.clock.now())
     const roles = token.grant?.roles ?? null
-    return graphTrouble(access, { status, headers, retryAfterMs: waitMs, isNextLink, roles })
+    const isBetween = isFromBetween('graph', answer)
+    return graphTrouble(access, { status, headers, retryAfterMs: waitMs, isBetween, isNextLink, roles })
   }
   if (body === 'too-large') {
     return {
@@ -113,9 +115,7 @@ export function answerFrom(
     }
   }
   if (body === 'undecodable') return unavailable('Graph answered in a content encoding that cannot be read')
-  // not Graph's own answer, whatever it says: a portal or a proxy in between
-  const type = firstOf(headers['content-type'])
-  if (type !== undefined && !/json/i.test(type)) return unavailable('Graph answered with something that is not JSON')
+  if (isFromBetween('graph', answer)) return fromBetween(access, 'graph', { status, retryAfterMs: null })
   const page = slicePage(body, access.source, context.slice)
   if (page.kind !== 'page') return { kind: 'split', reason: page.kind, detail: `Graph's page: ${page.why}` }
   const partial = providerWarnings(status, headers['warning'])

@@ -2,7 +2,7 @@
  * What can go wrong between a tenant and its alerts. Every sentence is ours: nothing that Entra or Graph wrote is
  * repeated except numbers, GUIDs and names of a known list, because their texts may echo what was sent.
  */
-import { adminCenter, type TenantAccess } from './clouds.ts'
+import { adminCenter, consentUrl, licenceCenter, type TenantAccess } from './clouds.ts'
 
 export interface Problem extends TraceIds {
   /** Stable: `AADSTS7000222`, `entra-invalid_client`, `graph-403`, `secret-file-missing` … */
@@ -17,7 +17,7 @@ export interface Problem extends TraceIds {
 /** Whose move it is: the customer's administrator, who keeps the tenants file and the secrets, or who keeps the program. */
 export type Move = 'customer' | 'operator' | 'maintainer'
 
-/** With {tenant}, {app}, {file}, {cloud} and {admin} to be filled in. */
+/** With {tenant}, {app}, {file}, {cloud}, {admin}, {licences} and {consent} to be filled in. */
 export interface Advice {
   readonly words: string
   readonly move: Move
@@ -37,7 +37,12 @@ export const PAGES = {
   signIns: `${OF_THE_ENTERPRISE_APP} > Sign-in logs > Service principal sign-ins`,
   conditionalAccess: '{admin} > Conditional Access > Policies (those for workload identities)',
   directory: '{admin} > Overview > Tenant ID',
-  licences: 'admin.microsoft.com > Billing > Licenses',
+  licences: '{licences} > Billing > Licenses',
+  applications: '{admin} > App registrations > All applications',
+  /** Of an application that is not registered in the customer's directory. */
+  consent: '{consent}',
+  /** An application of ours: the page is in our own directory. */
+  ourCredentials: `${OF_THE_APP} > Certificates & secrets (in our own directory)`,
 } as const
 
 type SplitReason = 'nextlink-refused' | 'nextlink-rejected' | 'too-large' | 'unreadable' | 'bad-request'
@@ -52,6 +57,8 @@ export type Trouble =
       readonly detail: string
       /** No answer came: from whom, and the system's or the client's code, such as ENOTFOUND. */
       readonly silent?: { readonly who: 'login' | 'graph'; readonly code: string }
+      /** Something else answered in Microsoft's place, as `detail` says with what to do. */
+      readonly isBetween?: true
     }
   /** The window cannot be read this way; the caller halves it (or `$top`). */
   | { readonly kind: 'split'; readonly reason: SplitReason; readonly detail: string }
@@ -69,6 +76,11 @@ export interface TraceIds {
 export const ADMIN = "the customer's administrator"
 
 const PERMISSION = { alerts_v2: 'SecurityAlert.Read.All', alerts: 'SecurityEvents.Read.All' } as const
+
+/** A delegated permission of the same name shows the same green tick, and does nothing here. */
+export const ONLY_APPLICATION =
+  'Its Type on that page must be Application: one of the Type Delegated shows a green tick, too, and does not count.'
+export const CONSENT_TAKES_TIME = 'A fresh consent takes some minutes to show.'
 
 /** The one application permission that reading a list takes. */
 export function neededPermission(source: TenantAccess['source']): string {
@@ -95,9 +107,11 @@ export function problem(access: TenantAccess, code: string, advice: Advice, ids:
     file: printable(access.credential.file),
     cloud: printable(access.cloud),
     admin: adminCenter(access.cloud),
+    licences: licenceCenter(access.cloud),
+    consent: consentUrl(access),
   }
   const filled = (text: string) =>
-    text.replace(/\{(tenant|app|file|cloud|admin)\}/g, (_, name: string) => values[name] ?? '')
+    text.replace(/\{(tenant|app|file|cloud|admin|licences|consent)\}/g, (_, name: string) => values[name] ?? '')
   const page = advice.page === undefined ? null : filled(advice.page)
   return { kind: 'needs-attention', problem: { code, words: filled(advice.words), move: advice.move, page, ...ids } }
 }

@@ -6,6 +6,7 @@
 import { ConfidentialClientApplication, type INetworkModule } from '@azure/msal-node'
 
 import type { Clock } from '../../platform/clock.ts'
+import { fromBetween, isFromBetween } from './between.ts'
 import { endpoints, type TenantAccess, tokenUrl } from './clouds.ts'
 import { claimsOf, type Grant, grantOf } from './claims.ts'
 import { type Credential, readCredential } from './credentials.ts'
@@ -216,11 +217,13 @@ function verdict(
   if (status < 200 || status > 299) {
     const waitMs = retryAfterMs(headers['retry-after'], dateMs ?? clock.now())
     const secretOddity = credential.kind === 'secret' ? oddityOf(credential.secret) : null
-    return entraTrouble(access, { status, retryAfterMs: waitMs, body, secretOddity })
+    const isBetween = isFromBetween('login', exchange)
+    return entraTrouble(access, { status, retryAfterMs: waitMs, body, isBetween, secretOddity })
   }
   const lifeMs = Number((body as { expires_in?: unknown } | undefined)?.expires_in) * 1_000
   // msal hands on what stood there, also what is no text
   if (typeof value !== 'string' || value.length > MAX_TOKEN_CHARS || !/^[\x21-\x7e]+$/.test(value) || !(lifeMs > 0)) {
+    if (isFromBetween('login', exchange)) return fromBetween(access, 'login', { status, retryAfterMs: null })
     return unavailable(`Entra answered ${status} without a readable token`)
   }
   const claims = claimsOf(value)

@@ -7,6 +7,8 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
   readonly delivery: Delivery
+  /** It comes from something between the pipeline and Microsoft, so nothing in it is Microsoft's. */
+  readonly isForeign?: true
   /** Called when the last byte has gone out; never for an answer that was cut off, or whose reader had gone. */
   readonly told?: () => void
 }

@@ -58,6 +58,18 @@ const ERRORS: Readonly<Record<number, { status: number; error: string; words: st
     error: 'invalid_resource',
     words: "The resource principal was not found in the tenant '{tenant}'.",
   },
+  500014: {
+    status: 400,
+    error: 'invalid_resource',
+    words:
+      "The service principal for resource 'https://graph.microsoft.com' is disabled. This indicates that a subscription within the tenant has lapsed, or that the administrator for this tenant has disabled the application, preventing tokens from being issued for it.",
+  },
+  650052: {
+    status: 400,
+    error: 'invalid_client',
+    words:
+      "The app needs access to a service ('https://graph.microsoft.com') that your organization '{tenant}' has not subscribed to or enabled.",
+  },
   700011: {
     status: 400,
     error: 'unauthorized_client',
@@ -117,6 +129,11 @@ const ERRORS: Readonly<Record<number, { status: number; error: string; words: st
     status: 401,
     error: 'invalid_client',
     words: "The provided client secret keys for app '{app}' are expired. Create new keys for your app.",
+  },
+  7000229: {
+    status: 401,
+    error: 'invalid_client',
+    words: "The client application '{app}' is missing service principal in the tenant '{tenant}'.",
   },
 }
 const OTHER = { status: 400, error: 'invalid_request', words: 'The request was refused.' }

@@ -33,7 +33,7 @@ export const graphFaultSchema = z.discriminatedUnion('kind', [
     retryAfter: z.enum(retryAfterForms).default('seconds'),
     seconds: z.int().min(0).default(1),
   }),
-  /** Any 4xx or 5xx, as Graph's error JSON or as a gateway's HTML. */
+  /** Any 4xx or 5xx, as Graph's error JSON, or as the HTML of something in between, such as a proxy. */
   z.strictObject({
     kind: z.literal('status'),
     ...both,

@@ -28,12 +28,20 @@ export async function serveGraph(
     ...answer.headers,
     // the simulator's own clock, not the host's
     date: new Date(simNow(state)).toUTCString(),
+    ...(answer.isForeign ? {} : ownHeaders(request.url ?? '')),
+  }
+  const sent = answer.isForeign ? undefined : request.headers['client-request-id']
+  if (typeof sent === 'string' && /^[\w-]{1,64}$/.test(sent)) headers['client-request-id'] = sent
+  await deliver({ ...answer, headers }, request, response)
+}
+
+/** By which an answer of Entra or of Graph is known as such. */
+function ownHeaders(target: string): Record<string, string> {
+  if (target.includes('/oauth2/v2.0/token')) return { 'x-ms-request-id': randomUUID() }
+  return {
     'request-id': randomUUID(),
     'x-ms-ags-diagnostic': '{"ServerInfo":{"DataCenter":"Simulated","Slice":"E","Ring":"5","ScaleUnit":"001"}}',
   }
-  const sent = request.headers['client-request-id']
-  if (typeof sent === 'string' && /^[\w-]{1,64}$/.test(sent)) headers['client-request-id'] = sent
-  await deliver({ ...answer, headers }, request, response)
 }
 
 async function route(state: GraphState, admin: AdminHandler, request: IncomingMessage): Promise<Answer> {

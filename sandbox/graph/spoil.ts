@@ -62,7 +62,13 @@ export function spoilAnswer(state: GraphState, request: IncomingMessage, good: A
     case 'gzip-bomb':
       return { ...withHeader(good, 'content-encoding', 'gzip'), body: bomb(good.body, fault.megabytes) }
     case 'redirect':
-      return { ...good, status: fault.status, headers: { location: fault.to }, body: Buffer.alloc(0) }
+      return {
+        ...good,
+        status: fault.status,
+        headers: { location: fault.to },
+        body: Buffer.alloc(0),
+        isForeign: true,
+      }
     case 'partial':
       return { ...withHeader(good, 'warning', WARNINGS[fault.warning]), status: 206 }
     case 'aadsts': {
@@ -95,7 +101,7 @@ function delivered(good: Answer, delivery: Delivery): Answer {
 function html(good: Answer, status: number, retryAfter?: string): Answer {
   const headers: Record<string, string> = { 'content-type': 'text/html; charset=utf-8' }
   if (retryAfter !== undefined) headers['retry-after'] = retryAfter
-  return { ...good, status, headers, body: HTML }
+  return { ...good, status, headers, body: HTML, isForeign: true }
 }
 
 /** The header's value for a throttle fault; undefined for none. */

@@ -239,9 +239,16 @@ async function saidOf(code: string, access: TenantAccess): Promise<string> {
   let trouble: unknown
   if (number !== undefined) {
     const body = { error: 'invalid_client', error_codes: [Number(number)] }
-    trouble = entraTrouble(access, { ...none, status: 401, body, secretOddity: null })
+    trouble = entraTrouble(access, { ...none, status: 401, body, isBetween: false, secretOddity: null })
   } else if (status !== undefined) {
-    trouble = graphTrouble(access, { ...none, status: Number(status), headers: {}, isNextLink: false, roles: [] })
+    trouble = graphTrouble(access, {
+      ...none,
+      status: Number(status),
+      headers: {},
+      isBetween: false,
+      isNextLink: false,
+      roles: [],
+    })
   } else trouble = await credentialTrouble(code, access)
   const { problem } = trouble as { readonly problem: { readonly code: string; readonly words: string } }
   expect(problem.code).toBe(code)

@@ -5,6 +5,7 @@ import type { PageAnswer } from '../../producers/graph/client.ts'
 import { SLICE_LIMITS } from '../../producers/graph/slice.ts'
 import {
   emptyPage,
+  entraError,
   handClock,
   jwt,
   never,
@@ -390,6 +391,88 @@ describe('the network', () => {
     await asked
     await one[Symbol.asyncDispose]()
     expect(await answer).toMatchObject({ kind: 'unavailable' })
+  })
+})
+
+describe('an answer that is not of Graph', () => {
+  const html = { 'content-type': 'text/html' }
+
+  test.each<[string, Reply]>([
+    ['HTML with 401', { status: 401, headers: html, body: '<html>' }],
+    ['HTML with 404', { status: 404, headers: html, body: '<html>' }],
+    ['nothing with 502', { status: 502, headers: { 'content-type': 'text/plain' } }],
+    ['a form of its own', { status: 403, body: '{"blocked":true}' }],
+    ['an error that is a text', { status: 403, body: '{"error":"blocked"}' }],
+  ])('%s is tried again, and says what to do', async (_, reply) => {
+    const { answer, asked } = await answerTo(reply)
+    expect(answer).toMatchObject({ kind: 'unavailable', isBetween: true })
+    expect(answer.kind === 'unavailable' && answer.detail).toMatch(/something in between.*The operator must/)
+    expect(asked).toBe(1)
+  })
+
+  test.each<[string, Reply]>([
+    ['an error in JSON without a request-id', { status: 403, body: '{"error":{"code":"Forbidden"}}' }],
+    ['that error called text', { status: 403, headers: html, body: '{"error":{"code":"Forbidden"}}' }],
+    ['a page with a request-id', { status: 403, headers: { ...html, 'request-id': 'x' }, body: '<html>' }],
+  ])('but %s is', async (_, reply) => {
+    expect((await answerTo(reply)).answer).toMatchObject({ kind: 'needs-attention', problem: { code: 'graph-403' } })
+  })
+
+  test('costs no token and moves no clock', async () => {
+    await using server = await startServer({
+      token: () => ({
+        headers: { date: 'Mon, 23 Nov 2026 12:00:00 GMT' },
+        body: '{"access_token":"t","expires_in":3600}',
+      }),
+      page: () => ({ status: 403, headers: { ...html, date: 'Mon, 23 Nov 2026 15:00:00 GMT' }, body: '<html>' }),
+    })
+    await using one = await rig(server.url, { clock: handClock() })
+    for (const _ of [1, 2, 3]) await one.graph.page(one.access, WINDOW, never)
+    expect(server.posts()).toHaveLength(1)
+    expect(await one.graph.now(one.access, never)).toEqual({
+      kind: 'time',
+      epochMs: Date.parse('2026-11-23T12:00:00Z'),
+    })
+  })
+})
+
+describe('an application that several tenants name', () => {
+  const OTHER = TENANT.replace('1', '2')
+
+  test('is taken for ours: its secret is our move, until the other tenant has gone', async () => {
+    await using server = await startServer({ token: () => entraError(401, 7000222, 'invalid_client') })
+    await using one = await rig(server.url)
+    const move = async (tenantId: string) => {
+      const answer = await one.graph.now(tenant({ tenantId }), never)
+      return answer.kind === 'needs-attention' ? answer.problem.move : answer.kind
+    }
+    expect(await move(TENANT)).toBe('customer') // nobody else has been seen yet
+    expect(await move(OTHER)).toBe('operator')
+    expect(await move(TENANT)).toBe('operator')
+    one.graph.forget(OTHER)
+    expect(await move(TENANT)).toBe('customer')
+  })
+
+  test('that moves to an application of its own is not counted with the others any more', async () => {
+    await using server = await startServer({ token: () => entraError(401, 7000222, 'invalid_client') })
+    await using one = await rig(server.url)
+    await one.graph.now(tenant({ tenantId: OTHER }), never)
+    await one.graph.now(tenant({ tenantId: OTHER, clientId: '88888888-2222-4333-8444-555555555555' }), never)
+    expect(await one.graph.now(one.access, never)).toMatchObject({ problem: { move: 'customer' } })
+  })
+})
+
+describe('the page where licences stand', () => {
+  test.each([
+    ['global', 'admin.microsoft.com > Billing > Licenses'],
+    ['usgov', 'the Microsoft 365 admin center > Billing > Licenses'],
+    ['dod', 'the Microsoft 365 admin center > Billing > Licenses'],
+    ['china', 'the Microsoft 365 admin center > Billing > Licenses'],
+  ] as const)('in the cloud %s is %s', async (cloud, page) => {
+    await using server = await startServer({ page: () => ({ status: 402, body: '{"error":{}}' }) })
+    await using one = await rig(server.url)
+    const answer = await one.graph.page(tenant({ cloud, source: 'alerts' }), WINDOW, never)
+    expect(answer).toMatchObject({ problem: { page } })
   })
 })
 

@@ -24,6 +24,7 @@ import {
 } from './graph-rig.ts'
 
 const HOUR_MS = 3_599_000
+const HTML = { 'content-type': 'text/html' }
 
 describe('tokens', () => {
   test('100 callers at once cause one request', async () => {
@@ -420,7 +421,8 @@ describe('what Entra refuses', () => {
     [7000215, 'invalid_client', /rejects the client secret in one\.secret/],
     [700016, 'unauthorized_client', /99999999-2222-4333-8444-555555555555 does not exist in the directory 1111/],
     [90002, 'invalid_request', /knows no directory 11111111-2222-4333-8444-555555555555 in the cloud "global"/],
-    [900023, 'invalid_request', /neither a GUID nor a verified domain/],
+    [900023, 'invalid_request', /not take 11111111-2222-4333-8444-555555555555 for the ID of a directory/],
+    [7000229, 'unauthorized_client', /no service principal/],
     [7000112, 'unauthorized_client', /missing or disabled/],
     [700027, 'invalid_client', /certificate/],
     [53003, 'access_denied', /Conditional Access/],
@@ -442,6 +444,27 @@ describe('what Entra refuses', () => {
         correlationId: '0a0b0c0d-0000-4000-8000-000000000002',
       },
     })
+  })
+
+  test('a tenant ID that is no GUID is said to be neither that nor a domain', async () => {
+    await using server = await startServer({ token: () => entraError(400, 900023, 'invalid_request') })
+    await using one = await rig(server.url)
+    expect(await one.graph.now(tenant({ tenantId: 'contoso.example' }), never)).toMatchObject({
+      problem: { words: expect.stringMatching(/contoso\.example is neither a GUID nor a verified domain/) },
+    })
+  })
+
+  test.each<[string, Reply, boolean]>([
+    ['HTML with 403', { status: 403, headers: HTML, body: '<html>' }, true],
+    ['HTML with 200', { headers: HTML, body: '<html>' }, true],
+    ['a redirect', { status: 302, headers: { location: 'https://portal.example/' } }, true],
+    ['a form of its own', { status: 403, body: '{"blocked":true}' }, true],
+    ["Entra's own page, by its request id", { status: 500, headers: { ...HTML, 'x-ms-request-id': 'x' } }, false],
+    ['JSON with its kind of error', { status: 500, body: '{"error":"server_error"}' }, false],
+  ])('%s is told from Entra', async (_, reply, isBetween) => {
+    const answer = await refusal(reply)
+    expect(answer).toMatchObject({ kind: 'unavailable' })
+    expect('isBetween' in answer).toBe(isBetween)
   })
 
   test('the number is also found in the description, and without any the OAuth error decides', async () => {
