@@ -97,8 +97,15 @@ export const webAddress: Kind<string> = z
 export const proxyAddress: Kind<string> = z
   .string()
   .max(2_048)
-  .refine(text => URL.canParse(text) && /^https?:\/\/[^\s\\?#]+$/i.test(text) && new URL(text).pathname === '/')
-  .describe('an address such as http://proxy.example:3128, with user:password@ where it wants them')
+  .refine(text => URL.canParse(text) && /^https?:\/\/[^\s\\/?#]+\/?$/i.test(text) && hasReadableUser(new URL(text)))
+  .describe(
+    'an address such as http://proxy.example:3128: http:// or, if the proxy itself speaks TLS, https://, then its name and port, with user:password@ before them where it wants those; no path, no blanks, odd characters of the password percent-encoded',
+  )
+
+/** The client decodes them, and would fail on a lone per cent sign. */
+function hasReadableUser({ username, password }: URL): boolean {
+  return decoded(username) !== null && decoded(password) !== null
+}
 
 export const hostList: Kind<string> = words(
   'host names with commas between them, such as localhost,.example.com, or *',

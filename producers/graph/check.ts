@@ -5,9 +5,10 @@
 import type { Clock } from '../../platform/clock.ts'
 import { fromEpochMs } from '../window.ts'
 import type { Graph, OwnRecord } from './client.ts'
+import { clockWords } from './clock-off.ts'
 import { endpoints, type TenantAccess } from './clouds.ts'
 import { inspectCredential } from './credentials.ts'
-import { networkWords } from './network-errors.ts'
+import { isProxyFault, networkWords } from './network-errors.ts'
 import type { PageAnswer } from './pages.ts'
 import {
   CONSENT_TAKES_TIME,
@@ -71,9 +72,9 @@ export async function checkTenant(access: TenantAccess, deps: CheckDeps): Promis
     const rest = STEPS.slice(steps.length).map((step): Step => ({ step, result: 'not reached', words: '' }))
     return { verdict, words, problem, steps: [...steps, ...rest], ...found }
   }
-  const stop = (step: Step['step'], trouble: Trouble): Check => {
+  const stop = (step: Step['step'], trouble: Trouble, more = ''): Check => {
     const [verdict, words] = verdictOf(trouble, access)
-    steps.push({ step, result: 'failed', words })
+    steps.push({ step, result: 'failed', words: `${words}${more}` })
     return end(verdict, words, trouble.kind === 'needs-attention' ? trouble.problem : null)
   }
 
@@ -83,13 +84,22 @@ export async function checkTenant(access: TenantAccess, deps: CheckDeps): Promis
   steps.push({ step: 'credential', ...credentialWords(access, credential, deps.clock.now()) })
 
   const time = await deps.graph.now(access, deps.signal)
-  if (time.kind !== 'time') return stop('token', time)
+  if (time.kind !== 'time') {
+    if (time.kind !== 'needs-attention' || time.skewMs === undefined) return stop('token', time)
+    found.skewMs = time.skewMs
+    const off = clockOff(time.skewMs)
+    // where the clock is what was refused, the words say so already
+    return stop('token', time, off === null || time.problem.words.includes(off) ? '' : ` Besides, ${off}.`)
+  }
   found.skewMs = time.epochMs - deps.clock.now()
-  const clockWords = clockOff(found.skewMs)
+  const off = clockOff(found.skewMs)
   steps.push({
     step: 'token',
-    result: clockWords === null ? 'ok' : 'look',
-    words: clockWords ?? `Entra issues a token to the application ${access.clientId}.`,
+    result: off === null ? 'ok' : 'look',
+    words:
+      off === null
+        ? `Entra issues a token to the application ${access.clientId}.`
+        : `Entra issues a token, but ${off}: signed requests are refused like that.`,
   })
 
   const grant = deps.graph.grant(access.tenantId)
@@ -151,6 +161,8 @@ function verdictOf(trouble: Trouble, access: TenantAccess): ['fix' | 'unclear', 
       if (trouble.isBetween) return ['unclear', `${trouble.detail}. The customer has nothing to do.`]
       if (silent === undefined)
         return ['unclear', `${trouble.detail}. Check again later; the customer has nothing to do.`]
+      if (isProxyFault(silent.code))
+        return ['unclear', `${trouble.detail}. It is the operator's move; the customer has nothing to do.`]
       const { loginBase, graphBase } = endpoints(access.cloud)
       const { host } = new URL(silent.who === 'login' ? loginBase : graphBase)
       return ['unclear', `No answer from ${host}: ${networkWords(silent.code)}. The customer has nothing to do.`]
@@ -183,9 +195,7 @@ function alsoEnds({ result, words }: Said, ends: string, nowMs: number): Said {
 }
 
 function clockOff(skewMs: number): string | null {
-  if (Math.abs(skewMs) <= CLOCK_MAX_MS) return null
-  const minutes = Math.round(Math.abs(skewMs) / 60_000)
-  return `Entra issues a token, but the clock of this machine is ${minutes} minutes ${skewMs > 0 ? 'behind' : 'ahead'}: set it right, signed requests are refused like that.`
+  return Math.abs(skewMs) <= CLOCK_MAX_MS ? null : clockWords(skewMs)
 }
 
 function permissionWords(access: TenantAccess, roles: readonly string[] | null, writeRoles: readonly string[]): Said {

@@ -12,7 +12,8 @@ import { endpoints, type TenantAccess, unknownPart } from './clouds.ts'
 import { credentialVersion, readCredential } from './credentials.ts'
 import { createGet, createPostForm, type Exchange } from './exchange.ts'
 import { endOfSecrets, mayReadOwnRecord, ownRecordUrl } from './expiry.ts'
-import { DIRECT, openNetwork, type Way } from './network.ts'
+import { DIRECT, openNetwork, proxyName, type Way } from './network.ts'
+import { silenceWords } from './network-errors.ts'
 import { type Ask, answerFrom, headersFor, type PageAnswer, targetOf } from './pages.ts'
 import { problem, type Trouble, unanswered, unavailable } from './problems.ts'
 import { httpDateMs } from './retry-after.ts'
@@ -99,6 +100,7 @@ interface TenantState {
 
 export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposable {
   const limits = { ...LIMITS, ...deps.limits }
+  const proxy = proxyName(deps.way ?? DIRECT)
   const { dispatcher, close } =
     deps.dispatcher === undefined
       ? openNetwork(deps.way ?? DIRECT, limits)
@@ -106,7 +108,7 @@ export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposabl
   const network = { clock: deps.clock, dispatcher }
   const get = createGet(network, { deadlineMs: limits.pageDeadlineMs, maxBytes: limits.slice.maxPageBytes })
   const post = createPostForm(network, { deadlineMs: limits.tokenDeadlineMs, maxBytes: limits.maxTokenBytes })
-  const tokens = createTokens({ ...deps, post, failed: failure => deps.tokenFailed?.(failure) })
+  const tokens = createTokens({ ...deps, proxy, post, failed: failure => deps.tokenFailed?.(failure) })
   const states = new Map<string, TenantState>()
   const sharing = createSharing()
 
@@ -141,7 +143,7 @@ export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposabl
       if (token.kind !== 'token') return token
       const exchange = await get(url, headersFor(token, deps.random), signal)
       if (exchange.kind === 'failed')
-        return unanswered('graph', exchange.code, `Graph did not answer (${exchange.code})`)
+        return unanswered('graph', exchange.code, silenceWords('Graph', exchange.code, proxy))
       // whoever answers in Graph's place knows neither Graph's time nor what the token is worth
       const isBetween = isFromBetween('graph', exchange)
       let dateMs = isBetween ? null : httpDateMs(exchange.headers['date'])

@@ -1,9 +1,11 @@
 /** The connections to Entra and Graph: directly or through a proxy, with the authorities that are trusted. */
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { getCACertificates } from 'node:tls'
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici'
+import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, errors, Pool } from 'undici'
 import { quote } from '../../platform/log-scrub.ts'
+import { PROXY_FAULT } from './network-errors.ts'
 
 export interface Way {
   /** Of an HTTP proxy, which tunnels (CONNECT); may hold a user and a password. Null: none. */
@@ -28,6 +30,13 @@ export function wayOf(settings: {
     noProxy: graphNoProxy,
     ca: graphCaFile === null ? null : readAuthority(graphCaFile),
   }
+}
+
+/** `host:port` of the proxy, as it may stand in a message: without user and password. Null: none. */
+export function proxyName({ proxyUrl }: Way): string | null {
+  if (proxyUrl === null) return null
+  const { hostname, port, protocol } = new URL(proxyUrl)
+  return `${hostname}:${port === '' ? (protocol === 'https:' ? 443 : 80) : port}`
 }
 
 function readAuthority(file: string): string {
@@ -71,6 +80,61 @@ export function openNetwork(way: Way, limits: NetworkLimits): Network {
   const agent =
     way.proxyUrl === null
       ? new Agent(options)
-      : new EnvHttpProxyAgent({ ...options, ...proxy, requestTls: tls, proxyTls: tls })
+      : new EnvHttpProxyAgent({
+          ...options,
+          ...proxy,
+          requestTls: tls,
+          proxyTls: tls,
+          clientFactory: url => openProxy(url, tls),
+        })
   return { dispatcher: agent, close: () => agent.destroy() }
+}
+
+/** A code of the system, of undici or of ours, marked as the proxy's. */
+class ProxyFault extends Error {
+  readonly code: string
+
+  constructor(code: string, cause?: unknown) {
+    super(`the proxy failed: ${code}`, { cause })
+    this.code = `${PROXY_FAULT}${code}`.slice(0, 48)
+  }
+}
+
+type ConnectOptions = Parameters<Pool['connect']>[0]
+
+/**
+ * The connections to the proxy itself. What fails here is the proxy's own fault, which undici would report as if the
+ * host behind it had failed; and it would wait for the answer to a CONNECT for minutes.
+ */
+function openProxy(url: URL, tls: buildConnector.BuildOptions & { readonly timeout: number }): Dispatcher {
+  const connect = buildConnector(tls)
+  const pool = new Pool(url, {
+    headersTimeout: tls.timeout,
+    connect: ({ servername, ...to }, done) => {
+      // TLS has no server names that are addresses: Node would refuse to connect
+      const isName = servername !== undefined && isIP(servername.replace(/^\[|\]$/g, '')) === 0
+      connect(isName ? { ...to, servername } : to, done)
+    },
+  })
+  const ask = pool.connect.bind(pool)
+  return Object.assign(pool, {
+    async connect(options: ConnectOptions): Promise<Dispatcher.ConnectData> {
+      const answer = await ask(options).catch((error: unknown) => {
+        throw new ProxyFault(codeOf(error), error)
+      })
+      const { statusCode, headers, socket } = answer
+      // a tunnel has neither length nor type: this is a page
+      const isPage = Number(headers['content-length'] ?? 0) > 0 || 'content-type' in headers
+      if (statusCode === 200 && !isPage) return answer
+      socket.on('error', () => undefined).destroy()
+      throw new ProxyFault(statusCode === 200 ? 'PAGE' : `HTTP_${statusCode}`)
+    },
+  })
+}
+
+function codeOf(error: unknown): string {
+  // the parser has no code for all that it finds
+  if (error instanceof errors.HTTPParserError) return 'HPE'
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  return typeof code === 'string' && /^[A-Z0-9_]+$/.test(code) ? code : 'UNKNOWN'
 }

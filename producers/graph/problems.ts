@@ -63,7 +63,12 @@ export type Trouble =
   /** The window cannot be read this way; the caller halves it (or `$top`). */
   | { readonly kind: 'split'; readonly reason: SplitReason; readonly detail: string }
   /** Somebody has to act: consent, secret, app, cloud. */
-  | { readonly kind: 'needs-attention'; readonly problem: Problem }
+  | {
+      readonly kind: 'needs-attention'
+      readonly problem: Problem
+      /** Entra's clock minus ours, where its refusal shows that ours is off. */
+      readonly skewMs?: number
+    }
 
 /** What Microsoft's support asks for: the first two are Entra's, the third is Graph's. */
 export interface TraceIds {

@@ -10,8 +10,10 @@ import { fromBetween, isFromBetween } from './between.ts'
 import { endpoints, type TenantAccess, tokenUrl } from './clouds.ts'
 import { claimsOf, type Grant, grantOf } from './claims.ts'
 import { type Credential, readCredential } from './credentials.ts'
+import { withClock } from './clock-off.ts'
 import { entraTrouble, type TokenFailure, tokenFailure } from './entra-errors.ts'
 import type { Exchange, PostForm } from './exchange.ts'
+import { silenceWords } from './network-errors.ts'
 import { isGuid, problem, type Trouble, unanswered, unavailable } from './problems.ts'
 import { oddityOf } from './secret-shape.ts'
 import { httpDateMs, retryAfterMs } from './retry-after.ts'
@@ -30,6 +32,8 @@ export interface TokenDeps {
   readonly secretsDir: string
   readonly sandboxUrl: URL | null
   readonly post: PostForm
+  /** Host and port of the proxy on the way, for messages. */
+  readonly proxy?: string | null
   /** Told of each request that brought no token. */
   readonly failed?: (failure: TokenFailure) => void
 }
@@ -116,7 +120,7 @@ async function requestToken(
   }
   if (closing.aborted) return { acquired: unavailable('the Graph client was closed'), isClientRefused: false }
   const heard = network.heard()
-  const acquired = verdict(access, credential, heard, value, deps.clock, secretAt)
+  const acquired = verdict(access, credential, heard, value, deps, secretAt)
   // without an answer nothing was asked: the credential could not be used
   if (acquired.kind !== 'acquired' && heard !== null) {
     deps.failed?.(heard.exchange.kind === 'failed' ? 'network' : tokenFailure(heard.body))
@@ -201,7 +205,7 @@ function verdict(
   credential: Usable,
   heard: Heard | null,
   value: string | undefined,
-  clock: Clock,
+  { clock, proxy = null }: TokenDeps,
   secretAt: number,
 ): Acquired {
   if (heard === null) {
@@ -211,14 +215,17 @@ function verdict(
     })
   }
   const { exchange, body } = heard
-  if (exchange.kind === 'failed') return unanswered('login', exchange.code, `Entra did not answer (${exchange.code})`)
+  if (exchange.kind === 'failed') return unanswered('login', exchange.code, silenceWords('Entra', exchange.code, proxy))
   const { status, headers } = exchange
   const dateMs = httpDateMs(headers['date'])
+  const skewMs = dateMs === null ? null : dateMs - exchange.receivedAtMs
   if (status < 200 || status > 299) {
     const waitMs = retryAfterMs(headers['retry-after'], dateMs ?? clock.now())
     const secretOddity = credential.kind === 'secret' ? oddityOf(credential.secret) : null
     const isBetween = isFromBetween('login', exchange)
-    return entraTrouble(access, { status, retryAfterMs: waitMs, body, isBetween, secretOddity })
+    const trouble = entraTrouble(access, { status, retryAfterMs: waitMs, body, isBetween, secretOddity })
+    // whoever answers in Entra's place does not know Entra's time
+    return skewMs === null || isBetween ? trouble : withClock(trouble, skewMs, credential.kind)
   }
   const lifeMs = Number((body as { expires_in?: unknown } | undefined)?.expires_in) * 1_000
   // msal hands on what stood there, also what is no text
@@ -238,7 +245,6 @@ function verdict(
       move: 'operator',
     })
   }
-  const skewMs = dateMs === null ? null : dateMs - exchange.receivedAtMs
   return {
     kind: 'acquired',
     secretAt,
