@@ -27,6 +27,8 @@ const MAX_PROBLEMS = 1_000
 const MAX_SYNTAX_PROBLEMS = 3
 /** How often YAML may repeat an anchored value, counted through nesting. */
 const MAX_ALIASES = 100
+const MORE_DOCUMENTS =
+  'the file holds more than one document, and another begins here: put all tenants below one `tenants:` and take out the lines with --- or ... between them'
 
 type TenantCloud = 'global' | 'usgov' | 'dod' | 'china'
 type TenantSource = 'alerts_v2' | 'alerts'
@@ -93,6 +95,7 @@ export function parseTenantsFile(content: string | Uint8Array, deps: TenantsFile
 }
 
 interface SyntaxFault {
+  readonly code: string
   readonly message: string
   readonly pos: readonly [number, number]
 }
@@ -165,8 +168,10 @@ function syntaxWords(faults: readonly SyntaxFault[], lines: LineCounter): readon
   if (faults.some(({ message }) => /^Maximum call stack|Stack overflow$/.test(message)))
     return ['the tenants file is nested too deeply']
   const all = new Set<string>()
-  for (const { message, pos } of faults) {
-    all.add(`line ${lines.linePos(pos[0]).line}: ${inWords(message)}`)
+  for (const { code, message, pos } of faults) {
+    // the library's own words are advice to programmers
+    const words = code === 'MULTIPLE_DOCS' ? MORE_DOCUMENTS : inWords(message)
+    all.add(`line ${lines.linePos(pos[0]).line}: ${words}`)
     if (all.size === MAX_SYNTAX_PROBLEMS) break
   }
   return [...all]
