@@ -11,8 +11,15 @@ import {
 } from 'yaml'
 import { z } from 'zod'
 import { inWords, isEntraSecret, quote, scrub } from './log-scrub.ts'
-import { didYouMean } from './nearest.ts'
 import { placeSecret } from './secret-file.ts'
+import {
+  CREDENTIAL_KINDS,
+  type CredentialKind,
+  cloudMeant,
+  type MEMBERS,
+  NO_SECRETS,
+  unknownWords,
+} from './tenants-words.ts'
 
 /**
  * The tenants file: its shape, its checks, and where in the file a mistake stands. Past 250 lines because position,
@@ -32,7 +39,6 @@ const MORE_DOCUMENTS =
 
 type TenantCloud = 'global' | 'usgov' | 'dod' | 'china'
 type TenantSource = 'alerts_v2' | 'alerts'
-type CredentialKind = 'secretFile' | 'certificateFile' | 'federatedTokenFile'
 
 export interface TenantSpec {
   /** Lower-case GUID. */
@@ -74,9 +80,10 @@ export function parseTenantsFile(content: string | Uint8Array, deps: TenantsFile
   const { data, lineOf } = document
   const problems: string[] = []
   let more = 0
-  const say = (path: Path, what: string): void => {
-    // where a thing stands is looked for only as long as it is told
-    if (problems.length < MAX_PROBLEMS) problems.push(`${pathWords(path)}${lineOf(path)}: ${what}`)
+  const say: Say = (path, what) => {
+    // where a thing stands, and what was meant by it, is looked for only as long as it is told
+    if (problems.length < MAX_PROBLEMS)
+      problems.push(`${pathWords(path)}${lineOf(path)}: ${typeof what === 'string' ? what : what()}`)
     else more++
   }
   const list = findList(data, say)
@@ -101,7 +108,7 @@ interface SyntaxFault {
 }
 
 type Path = readonly (string | number)[]
-type Say = (path: Path, what: string) => void
+type Say = (path: Path, what: string | (() => string)) => void
 type Bad = { readonly kind: 'bad'; readonly problems: readonly string[] }
 
 function bad(...problems: readonly string[]): Bad {
@@ -238,11 +245,12 @@ function pathWords(path: Path): string {
 
 function findList(data: unknown, say: Say): readonly unknown[] {
   if (!isObject(data)) {
-    say([], 'expected `tenants:` and below it the list of tenants')
+    const list = Array.isArray(data) ? ': the list stands here without it, write the line `tenants:` above it (in JSON, {"tenants": […]})' : ''
+    say([], `expected \`tenants:\` and below it the list of tenants${list}`)
     return []
   }
   for (const key of Object.keys(data)) {
-    if (key !== 'tenants') say([key], `is not known here${didYouMean(key, ['tenants'])}`)
+    if (key !== 'tenants') say([key], () => unknownWords(key, 'file'))
   }
   const { tenants } = data
   if (!Array.isArray(tenants)) {
@@ -284,7 +292,7 @@ const shape = {
   intervalSeconds: z.int().min(1).max(86_400).optional().describe('a whole number of seconds from 1 to 86400'),
   lookbackHours: z.int().min(1).max(4_320).optional().describe('a whole number of hours from 1 to 4320'),
   metadata: z.custom<Readonly<Record<string, unknown>>>(isObject).optional().describe('an object'),
-} as const
+} as const satisfies Readonly<Record<(typeof MEMBERS)[number], z.ZodType>>
 
 const tenantShape = z.strictObject(shape)
 
@@ -321,9 +329,8 @@ function sayIssue(issue: z.core.$ZodIssue, given: unknown, path: Path, say: Say)
   const inner = issue.path.filter(step => typeof step !== 'symbol')
   const place = [...path, ...inner]
   if (issue.code === 'unrecognized_keys') {
-    const known = inner[0] === 'credential' ? CREDENTIAL_KINDS : Object.keys(shape)
-    for (const key of issue.keys)
-      say([...place, key], SECRET_KEY.test(key) ? NO_SECRETS : `is not known here${didYouMean(key, known)}`)
+    const level = inner[0] === 'credential' ? 'credential' : 'tenant'
+    for (const key of issue.keys) say([...place, key], () => unknownWords(key, level))
     return
   }
   const field = shape[inner[0] as keyof typeof shape] as z.ZodType | undefined
@@ -337,42 +344,8 @@ function sayIssue(issue: z.core.$ZodIssue, given: unknown, path: Path, say: Say)
   else say(place, `is ${shown(value)}: expected ${expected}`)
 }
 
-const CREDENTIAL_KINDS = ['secretFile', 'certificateFile', 'federatedTokenFile'] as const
-/** Members in which somebody may have written the secret itself. */
-const SECRET_KEY = /^(?:(?:app|client|application)?[-_ ]?(?:secret|password|key)(?:[-_ ]?(?:value|text))?|value|pwd)$/i
-const NO_SECRETS =
-  'no secret has a place in this file: put it into a file below SECRETS_DIR, name that one (credential: {secretFile: …}), and ask the customer for a new secret if this file was shared'
-
 function kindsIn(credential: Readonly<Record<string, unknown>>): number {
   return CREDENTIAL_KINDS.filter(kind => credential[kind] !== undefined).length
-}
-
-/** What Microsoft's clouds are called elsewhere. */
-const CLOUD_NAMES: Readonly<Record<string, string>> = {
-  gcc: 'global',
-  commercial: 'global',
-  public: 'global',
-  worldwide: 'global',
-  azurecloud: 'global',
-  azurepublic: 'global',
-  gcchigh: 'usgov',
-  gcch: 'usgov',
-  usgovernment: 'usgov',
-  azureusgovernment: 'usgov',
-  l4: 'usgov',
-  l5: 'dod',
-  usdod: 'dod',
-  '21vianet': 'china',
-  azurechina: 'china',
-  azurechinacloud: 'china',
-}
-
-function cloudMeant(value: unknown): string {
-  const name = String(value)
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]/g, '')
-  const cloud = Object.hasOwn(CLOUD_NAMES, name) ? CLOUD_NAMES[name] : undefined
-  return cloud === undefined ? '' : ` (most likely ${cloud})`
 }
 
 /** Both are GUIDs, and one is easily pasted twice. */

@@ -158,6 +158,42 @@ describe('mistakes', () => {
     },
   )
 
+  test.each([
+    ['appId', '(did you mean clientId?)'],
+    ['applicationId', '(did you mean clientId?)'],
+    ['client_id', '(did you mean clientId?)'],
+    ['directoryId', '(did you mean tenantId?)'],
+    ['tenant_id', '(did you mean tenantId?)'],
+    ['displayName', '(did you mean name?)'],
+    ['expires', '(did you mean credentialExpires?)'],
+    ['tags', '(did you mean metadata?)'],
+    ['secretFile', ': write credential: {secretFile: …}'],
+    ['clientSecretFile', ': write credential: {secretFile: …}'],
+    ['certFile', ': write credential: {certificateFile: …}'],
+    ['tokenFile', ': write credential: {federatedTokenFile: …}'],
+    ['secret', 'no secret has a place in this file'],
+    ['__proto__', 'is not known here'],
+  ])('a tenant with %s is told what was meant, and where that belongs', (member, words) => {
+    const text = `{"tenants":[${JSON.stringify(tenant).slice(0, -1)},"${member}":"hush-hush"}]}`
+    const result = parse(text)
+    expect(result).toEqual({
+      kind: 'bad',
+      problems: [expect.stringMatching(new RegExp(`^tenants\\[0\\]\\.${member} \\(line 1\\): `))],
+    })
+    expect(JSON.stringify(result)).toContain(words)
+    expect(JSON.stringify(result)).not.toContain('hush-hush')
+  })
+
+  test.each([
+    ['certFile', ' (did you mean certificateFile?)'],
+    ['appId', ': it belongs to the tenant, beside credential, as clientId'],
+    ['expires', ': it belongs to the tenant, beside credential, as credentialExpires'],
+  ])('a credential with %s is told what was meant, and where that belongs', (member, words) => {
+    expect(problemsWith({ credential: { ...tenant.credential, [member]: 'x' } }).join('\n')).toContain(
+      `is not known here${words}`,
+    )
+  })
+
   test('the tenant ID in both places is told with where the other one stands', () => {
     expect(problemsWith({ clientId: A.toUpperCase() })).toEqual([
       expect.stringMatching(/clientId .*is the tenant ID once more: expected the Application \(client\) ID/),
@@ -212,6 +248,16 @@ describe('files that are none', () => {
   test.each([
     ['', /expected `tenants:`/],
     ['- a', /expected `tenants:`/],
+    [`- tenantId: ${A}`, /expected `tenants:`.*stands here without it, write the line `tenants:` above it/],
+    ['customers: []', /customers \(line 1\): is not known here \(did you mean tenants\?\)/],
+    [
+      `tenant_id: ${A}`,
+      /line 1\): is not known here: it belongs to a tenant, in the list below `tenants:`, as tenantId/,
+    ],
+    ['a: 1\nappId: x', /line 2\): is not known here: it belongs to a tenant, .* as clientId/],
+    ['secretFile: x', /it belongs to a tenant, .* as credential: \{secretFile: …\}/],
+    ['certFile: x', /it belongs to a tenant, .* as credential: \{certificateFile: …\}/],
+    ['secret: x', /secret \(line 1\): no secret has a place in this file/],
     ['tenant: []', /tenant \(line 1\): is not known here \(did you mean tenants\?\)/],
     ['tenants: {}', /tenants \(line 1\): expected a list/],
     ['tenants:\n- 5', /tenants\[0\] \(line 2\): expected a tenant/],
