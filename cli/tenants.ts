@@ -112,7 +112,7 @@ export function removeTenants(
   })
 }
 
-/** All of the file or a refusal that names every mistake in it. */
+/** All of the file, at least one tenant, or a refusal that names every mistake in it. */
 export function readTenantsFile(io: Io, file: string): readonly TenantSpec[] {
   const { secretsDir } = settingsOf(io, ['secretsDir'])
   let content: Buffer
@@ -127,6 +127,12 @@ export function readTenantsFile(io: Io, file: string): readonly TenantSpec[] {
     const problems = read.problems.map(problem => `  ${problem}`).join('\n')
     throw new Refusal(`${file} is refused as a whole, nothing was applied:\n${problems}`, EXIT.usage)
   }
+  // most likely a file that was cut or made by a script that found nobody; it would look like success
+  if (read.tenants.length === 0)
+    throw new Refusal(
+      `${file} lists no tenant, so there is nothing to do: put the tenants below \`tenants:\`. A file removes nobody; \`socos tenants remove\` does.`,
+      EXIT.usage,
+    )
   return read.tenants
 }
 
