@@ -1,3 +1,5 @@
+import { ENTRA_SECRET, isSecretName, PRIVATE_KEY, WEB_TOKEN } from './secret-shapes.ts'
+
 /**
  * What may stand in a log line. Alert content, tokens and error objects of other people's libraries all pass through
  * here: secrets are masked, everything is bounded, and only plain data comes out.
@@ -54,24 +56,15 @@ function maskKnownSecrets(text: string): string {
   return copied === 0 ? text : out + text.slice(copied)
 }
 
-/** A secret of an application as Entra makes them. */
-const ENTRA_SECRET = '[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,37}'
-const IS_ENTRA_SECRET = new RegExp(`^${ENTRA_SECRET}$`)
-
-export function isEntraSecret(text: string): boolean {
-  return IS_ENTRA_SECRET.test(text)
-}
-
 /** Shapes that are secret whoever wrote them. Each runs in linear time; scheme length is bounded for that reason. */
 const SHAPES: readonly (readonly [RegExp, string])[] = [
-  [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, '[private key]'],
-  // JSON Web Tokens, whole or cut
-  [/\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+){0,4}/g, '[token]'],
+  [PRIVATE_KEY, '[private key]'],
+  [WEB_TOKEN, '[token]'],
   [/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/?#]+@/gi, `$1${MASK}@`],
   [/\b(Bearer|DPoP|Negotiate)\s+[A-Za-z0-9\-._~+/]{16,}=*/gi, `$1 ${MASK}`],
   [/\b([Bb]asic)\s+(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/]{6,}=*/g, `$1 ${MASK}`],
   [/\bwhsec_[A-Za-z0-9+/=_-]+/g, MASK],
-  [new RegExp(ENTRA_SECRET, 'g'), MASK],
+  [ENTRA_SECRET, MASK],
   [
     /\b(client_?secret|client_?assertion|pass(?:word|wd|phrase)|api[_-]?key|access_?token|refresh_?token|id_?token|authorization)("?\s*[=:]\s*"?)(?:(?:Bearer|Basic|DPoP|Negotiate)\s+)?[^\s"'&,;}]+/gi,
     `$1$2${MASK}`,
@@ -112,10 +105,6 @@ export function inWords(text: string, maxChars = 200): string {
 
 // JSON escapes them, a sentence does not
 const CONTROLS = /\p{Cc}+/gu
-
-/** Names whose value is never shown, whatever it looks like. A name that ends with File or Url holds a place, not a secret. */
-const SECRET_NAME =
-  /(?:secret|password|passwd|passphrase|pwd|token|assertion|authorization|cookie|api[_-]?key|private[_-]?key|signing[_-]?key)s?$/i
 
 const MAX_DEPTH = 5
 const MAX_ENTRIES = 40
@@ -199,7 +188,7 @@ function presentableEntries(
     }
     const name = scrub(String(key), 100)
     left.chars -= name.length
-    const hidden = SECRET_NAME.test(name) && typeof value !== 'number' && typeof value !== 'boolean' && value != null
+    const hidden = isSecretName(name) && typeof value !== 'number' && typeof value !== 'boolean' && value != null
     out[name] = hidden ? MASK : presentable(value, withStack, left, depth + 1)
   }
   return out

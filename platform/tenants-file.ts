@@ -10,13 +10,17 @@ import {
   parseDocument,
 } from 'yaml'
 import { z } from 'zod'
-import { inWords, isEntraSecret, quote, scrub } from './log-scrub.ts'
+import { inWords, quote, scrub } from './log-scrub.ts'
 import { placeSecret } from './secret-file.ts'
+import { holdsSecret, isSecretName } from './secret-shapes.ts'
 import {
   CREDENTIAL_KINDS,
   type CredentialKind,
   cloudMeant,
-  type MEMBERS,
+  HOLDS_SECRET,
+  MEMBERS,
+  METADATA_SECRET,
+  METADATA_SECRET_NAME,
   NO_SECRETS,
   unknownWords,
 } from './tenants-words.ts'
@@ -245,12 +249,14 @@ function pathWords(path: Path): string {
 
 function findList(data: unknown, say: Say): readonly unknown[] {
   if (!isObject(data)) {
-    const list = Array.isArray(data) ? ': the list stands here without it, write the line `tenants:` above it (in JSON, {"tenants": […]})' : ''
+    const list = Array.isArray(data)
+      ? ': the list stands here without it, write the line `tenants:` above it (in JSON, {"tenants": […]})'
+      : ''
     say([], `expected \`tenants:\` and below it the list of tenants${list}`)
     return []
   }
   for (const key of Object.keys(data)) {
-    if (key !== 'tenants') say([key], () => unknownWords(key, 'file'))
+    if (key !== 'tenants') say([key], () => unknownWords(key, data[key], 'file'))
   }
   const { tenants } = data
   if (!Array.isArray(tenants)) {
@@ -306,6 +312,7 @@ function checkTenant(entry: unknown, path: Path, deps: TenantsFileDeps, say: Say
   for (const issue of result.error?.issues ?? []) sayIssue(issue, given, path, say)
   // these look at the parts themselves, so that one wrong part does not hide what is wrong with another
   const fits = [
+    checkSecrets(given, path, say),
     checkIds(given, path, say),
     checkCloud(given, path, say),
     checkMetadata(given['metadata'], path, say),
@@ -330,12 +337,14 @@ function sayIssue(issue: z.core.$ZodIssue, given: unknown, path: Path, say: Say)
   const place = [...path, ...inner]
   if (issue.code === 'unrecognized_keys') {
     const level = inner[0] === 'credential' ? 'credential' : 'tenant'
-    for (const key of issue.keys) say([...place, key], () => unknownWords(key, level))
+    for (const key of issue.keys) say([...place, key], () => unknownWords(key, valueAt(given, [...inner, key]), level))
     return
   }
   const field = shape[inner[0] as keyof typeof shape] as z.ZodType | undefined
   const expected = (inner.length > 1 ? credentialFile : field)?.description ?? 'something else'
   const value = valueAt(given, inner)
+  // checkSecrets and checkCredential say what it is, and this would show it
+  if (typeof value === 'string' && holdsSecret(value)) return
   if (value === undefined) say(place, `is missing: expected ${expected}`)
   else if (inner[0] === 'credential' && isObject(value))
     say(place, `names ${kindsIn(value)} files: expected ${expected}`)
@@ -346,6 +355,17 @@ function sayIssue(issue: z.core.$ZodIssue, given: unknown, path: Path, say: Say)
 
 function kindsIn(credential: Readonly<Record<string, unknown>>): number {
   return CREDENTIAL_KINDS.filter(kind => credential[kind] !== undefined).length
+}
+
+function checkSecrets(given: Readonly<Record<string, unknown>>, path: Path, say: Say): boolean {
+  let fits = true
+  for (const member of MEMBERS) {
+    const value = given[member]
+    if (typeof value !== 'string' || !holdsSecret(value)) continue
+    say([...path, member], member === 'metadata' ? METADATA_SECRET : HOLDS_SECRET)
+    fits = false
+  }
+  return fits
 }
 
 /** Both are GUIDs, and one is easily pasted twice. */
@@ -381,7 +401,7 @@ function checkCredential(
   for (const kind of CREDENTIAL_KINDS) {
     const file = credential[kind]
     if (typeof file !== 'string') continue
-    if (isEntraSecret(file)) {
+    if (holdsSecret(file)) {
       say([...path, 'credential', kind], `is the secret itself, where the name of its file is expected: ${NO_SECRETS}`)
       fits = false
       continue
@@ -408,6 +428,12 @@ function checkMetadata(metadata: unknown, path: Path, say: Say): boolean {
     say(oddity.path, oddity.what)
     return false
   }
+  let fits = true
+  for (const secret of secretsIn(metadata, place)) {
+    say(secret.path, secret.what)
+    fits = false
+  }
+  if (!fits) return false
   const bytes = Buffer.byteLength(JSON.stringify(metadata))
   if (bytes <= MAX_METADATA_BYTES) return true
   say(place, `has ${bytes} bytes as JSON: at most ${MAX_METADATA_BYTES} go with every alert`)
@@ -429,6 +455,19 @@ function findOddity(value: unknown, path: Path, depth: number): { readonly path:
     if (found !== null) return found
   }
   return null
+}
+
+/** Numbers, yes and no under such a name are counts and switches, as in a log. */
+function* secretsIn(value: unknown, path: Path): Iterable<{ readonly path: Path; readonly what: string }> {
+  if (typeof value === 'string' && holdsSecret(value)) yield { path, what: METADATA_SECRET }
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, inner] of Object.entries(value)) {
+    const at = [...path, Array.isArray(value) ? Number(key) : key]
+    const isPlain = typeof inner === 'number' || typeof inner === 'boolean' || inner === null
+    if (holdsSecret(key)) yield { path: at, what: METADATA_SECRET }
+    else if (isSecretName(key) && !isPlain) yield { path: at, what: METADATA_SECRET_NAME }
+    else yield* secretsIn(inner, at)
+  }
 }
 
 function givenId(entry: unknown): string | null {

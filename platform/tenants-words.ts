@@ -1,4 +1,5 @@
 import { didYouMean, nearestName } from './nearest.ts'
+import { holdsSecret } from './secret-shapes.ts'
 
 /** What people write into a tenants file who know the same thing by another name, and what is said to them. */
 
@@ -23,6 +24,11 @@ export type CredentialKind = (typeof CREDENTIAL_KINDS)[number]
 const SECRET_KEY = /^(?:(?:app|client|application)?[-_ ]?(?:secret|password|key)(?:[-_ ]?(?:value|text))?|value|pwd)$/i
 export const NO_SECRETS =
   'no secret has a place in this file: put it into a file below SECRETS_DIR, name that one (credential: {secretFile: …}), and ask the customer for a new secret if this file was shared'
+const INTO_A_FILE =
+  'put it into a file below SECRETS_DIR, name that one (credential: {secretFile: …}), and ask the customer for a new one, since this one has been in a file that is passed around'
+export const HOLDS_SECRET = `holds a secret, and no secret has a place in this file: ${INTO_A_FILE}`
+export const METADATA_SECRET = `holds a secret, and metadata goes to the engine with every alert: ${INTO_A_FILE}`
+export const METADATA_SECRET_NAME = `is a secret by its name, and metadata goes to the engine with every alert: ${INTO_A_FILE}; if it is none, give it another name`
 
 /** What the members are called elsewhere: in the portal, in Microsoft's libraries, in Terraform. */
 const OTHER_NAMES: Readonly<Record<string, Member | CredentialKind>> = {
@@ -96,8 +102,9 @@ const LIST_NAMES = new Set(['tenant', 'tenantlist', 'customer', 'customers', 'cl
 /** Of the whole file, of one tenant, or of its credential. */
 export type Level = 'file' | 'tenant' | 'credential'
 
-/** What is said of a member that is not known at its place: what was meant, and where that belongs. */
-export function unknownWords(key: string, level: Level): string {
+/** What is said of a member that is not known at its place: what was meant, and where that belongs. Never its value. */
+export function unknownWords(key: string, value: unknown, level: Level): string {
+  if (typeof value === 'string' && holdsSecret(value)) return HOLDS_SECRET
   if (SECRET_KEY.test(key)) return NO_SECRETS
   const name = fold(key)
   const exact = Object.hasOwn(OTHER_NAMES, name) ? OTHER_NAMES[name] : undefined

@@ -1,5 +1,5 @@
 /** What client secrets look like that were not copied as Entra shows them. Says nothing of their content. */
-import { isEntraSecret } from '../../platform/log-scrub.ts'
+import { isEntraSecret } from '../../platform/secret-shapes.ts'
 import { isGuid, type Move } from './problems.ts'
 
 export interface Oddity {

@@ -224,6 +224,85 @@ describe('mistakes', () => {
     expect(problemsWith({ metadata })).toEqual([expect.stringMatching(words)])
   })
 
+  const SHAPED = {
+    'a secret of Entra': `abc8Q~${'h'.repeat(34)}`,
+    'a token': `eyJhbGciOiJIUzI1NiJ9.eyJ${'h'.repeat(20)}.${'h'.repeat(20)}`,
+    'a private key': `-----BEGIN PRIVATE KEY-----\n${'h'.repeat(64)}\n-----END PRIVATE KEY-----\n`,
+  }
+
+  test.each(Object.entries(SHAPED))('%s is refused wherever it stands, and not shown', (_, secret) => {
+    const told = (place: string) => [
+      expect.stringMatching(
+        new RegExp(
+          `^tenants\\[0\\]\\.${place} \\(line 1\\): (?:holds a secret|is the secret itself|is a secret).* put it into a file`,
+        ),
+      ),
+    ]
+    const everywhere: readonly (readonly [string, Readonly<Record<string, unknown>>])[] = [
+      ['name', { name: secret }],
+      ['clientId', { clientId: secret }],
+      ['tenantId', { tenantId: secret }],
+      ['cloud', { cloud: secret }],
+      ['credential', { credential: secret }],
+      ['credential\\.secretFile', { credential: { secretFile: secret } }],
+      ['clientIdd', { clientIdd: secret }],
+      ['metadata', { metadata: secret }],
+      ['metadata\\.note', { metadata: { note: `it is ${secret}` } }],
+      ['metadata\\.a\\.b\\[1\\]', { metadata: { a: { b: ['x', secret] } } }],
+      ['metadata\\..*', { metadata: { [secret]: 1 } }],
+    ]
+    for (const [place, change] of everywhere) {
+      const problems = problemsWith(change)
+      expect(problems).toEqual(told(place))
+      expect(problems.join()).not.toContain('hhhh')
+    }
+    expect(problemsWith({ metadata: { note: secret } }).join()).toMatch(
+      /metadata goes to the engine with every alert: .*ask the customer for a new one, since this one has been in a file that is passed around/,
+    )
+    const atTop = parse(JSON.stringify({ note: secret, tenants: [] }))
+    expect(atTop).toEqual({ kind: 'bad', problems: [expect.stringMatching(/^note \(line 1\): holds a secret/)] })
+  })
+
+  test.each(['password', 'clientSecret', 'api_key', 'Access-Token', 'cookies'])(
+    'metadata named %s is refused, and not shown',
+    name => {
+      const problems = problemsWith({ metadata: { contact: { [name]: 'hush-hush' } } })
+      expect(problems).toEqual([
+        expect.stringMatching(
+          /: is a secret by its name, and metadata goes to the engine with every alert: put it into a file/,
+        ),
+      ])
+      expect(problems.join()).not.toContain('hush-hush')
+    },
+  )
+
+  test('all secrets in metadata are told, each with its line', () => {
+    const text = `tenants:\n- tenantId: ${A}\n  clientId: ${B}\n  name: C\n  credential: {secretFile: c}\n  metadata:\n    token: x\n    a:\n    - ${SHAPED['a secret of Entra']}\n`
+    expect(parse(text)).toEqual({
+      kind: 'bad',
+      problems: [
+        expect.stringMatching(/^tenants\[0\]\.metadata\.token \(line 7\): is a secret by its name/),
+        expect.stringMatching(/^tenants\[0\]\.metadata\.a\[0\] \(line 9\): holds a secret/),
+      ],
+    })
+  })
+
+  test('words about secrets, counts of them, places of them and base64 are harmless', () => {
+    const metadata = {
+      note: 'password: see vault',
+      howTo: 'client_secret=ask the customer',
+      passwordPolicy: 'strict',
+      secretFile: 'contoso.txt',
+      tokenUrl: 'https://example.com/token',
+      maxTokens: 5,
+      hasPassword: true,
+      token: null,
+      portal: 'https://user@example.com',
+      state: Buffer.from('{"region":"eu-west","tier":"gold"}').toString('base64'),
+    }
+    expect(problemsWith({ name: 'The Secret Token Company', metadata })).toEqual([])
+  })
+
   test.each(['.inf', '.nan', '12345678901234567890'])('a number %s that JSON would change is refused', number => {
     const text = `tenants:\n- {tenantId: ${A}, clientId: ${B}, name: C, credential: {secretFile: c}, metadata: {n: ${number}}}`
     expect(parse(text)).toEqual({
