@@ -93,8 +93,8 @@ const AADSTS: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   ...each([700011, 70001, 7000112, 1000031], NO_APP),
   [
     7000215,
-    customers(
-      `Entra rejects the client secret in {file}: it is mistyped, deleted, or another application's than {app}. ${ADMIN_BEGINS} must send the secret's Value as this application's page shows it, once; ${CREDENTIAL}.`,
+    operators(
+      `Entra rejects the client secret in {file}: it is mistyped, deleted, or another application's than {app}. Our file first: the operator must compare it with what the customer sent; if it is the same, ${ADMIN} must create a new secret on this application's page and send the secret's Value, which is shown only once; ${CREDENTIAL}.`,
       PAGES.credentials,
     ),
   ],
@@ -207,7 +207,10 @@ export function entraTrouble(access: TenantAccess, refusal: EntraRefusal): Troub
 /** What is to be seen in the file explains a refusal better than what Entra says. */
 function ofOddSecret(advice: Advice, { words, move }: Oddity): Advice {
   if (move === 'operator') return operators(`Entra rejects the client secret in {file}: it ${words}`)
-  return { ...advice, words: `${advice.words} The secret ${words}` }
+  return customers(
+    `Entra rejects the client secret in {file}: it ${words} ${ADMIN_BEGINS} must create a new secret and send the secret's Value, which is shown only once; ${CREDENTIAL}.`,
+    advice.page ?? PAGES.credentials,
+  )
 }
 
 type Members = ReadonlyMap<string, unknown>

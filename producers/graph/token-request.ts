@@ -8,7 +8,8 @@ import { ConfidentialClientApplication, type INetworkModule } from '@azure/msal-
 import type { Clock } from '../../platform/clock.ts'
 import { endpoints, type TenantAccess, tokenUrl } from './clouds.ts'
 import { claimsOf, type Grant, grantOf } from './claims.ts'
-import { type Credential, readCredential } from './credentials.ts'
+import { bothRefused, ofCredential, type Sent } from './credential-words.ts'
+import { readCredential } from './credentials.ts'
 import { entraTrouble, type TokenFailure, tokenFailure } from './entra-errors.ts'
 import type { Exchange, PostForm } from './exchange.ts'
 import { isGuid, problem, type Trouble, unanswered, unavailable } from './problems.ts'
@@ -64,17 +65,19 @@ export async function acquireToken(
       move: 'operator',
     })
   }
-  const credential = await readCredential(deps.secretsDir, access)
+  const credential = await readCredential(deps.secretsDir, access, deps.clock.now())
   if ('problem' in credential || 'detail' in credential) return credential
   if (credential.kind !== 'secrets') return (await requestToken(deps, access, credential, 0, closing)).acquired
   const { secrets } = credential
   const first = secretAt < secrets.length ? secretAt : 0
   const ask = (at: number) => requestToken(deps, access, { kind: 'secret', secret: secrets[at] ?? '' }, at, closing)
   const { acquired, isClientRefused } = await ask(first)
-  return secrets.length > 1 && isClientRefused ? (await ask(1 - first)).acquired : acquired
+  if (secrets.length === 1 || !isClientRefused) return acquired
+  const other = await ask(1 - first)
+  const [one, two] = first === 0 ? [acquired, other.acquired] : [other.acquired, acquired]
+  if (one.kind !== 'needs-attention' || two.kind !== 'needs-attention' || !other.isClientRefused) return other.acquired
+  return bothRefused(access, secrets, [one.problem, two.problem])
 }
-
-type Usable = Exclude<Credential, { kind: 'secrets' }> | { readonly kind: 'secret'; readonly secret: string }
 
 interface Outcome {
   readonly acquired: Acquired
@@ -85,7 +88,7 @@ interface Outcome {
 async function requestToken(
   deps: TokenDeps,
   access: TenantAccess,
-  credential: Usable,
+  credential: Sent,
   secretAt: number,
   closing: AbortSignal,
 ): Promise<Outcome> {
@@ -128,7 +131,7 @@ function isClientError(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'error' in body && body.error === 'invalid_client'
 }
 
-function authOf(credential: Usable) {
+function authOf(credential: Sent) {
   switch (credential.kind) {
     case 'secret':
       return { clientSecret: credential.secret }
@@ -197,7 +200,7 @@ function parsed(body: Buffer | string): unknown {
 
 function verdict(
   access: TenantAccess,
-  credential: Usable,
+  credential: Sent,
   heard: Heard | null,
   value: string | undefined,
   clock: Clock,
@@ -216,7 +219,8 @@ function verdict(
   if (status < 200 || status > 299) {
     const waitMs = retryAfterMs(headers['retry-after'], dateMs ?? clock.now())
     const secretOddity = credential.kind === 'secret' ? oddityOf(credential.secret) : null
-    return entraTrouble(access, { status, retryAfterMs: waitMs, body, secretOddity })
+    const trouble = entraTrouble(access, { status, retryAfterMs: waitMs, body, secretOddity })
+    return ofCredential(access, credential, trouble, { isClientError: isClientError(body), nowMs: clock.now() })
   }
   const lifeMs = Number((body as { expires_in?: unknown } | undefined)?.expires_in) * 1_000
   // msal hands on what stood there, also what is no text
