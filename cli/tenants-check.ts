@@ -68,12 +68,12 @@ const SIGNS: Readonly<Record<Step['result'], string>> = {
 export async function checkTenants(io: Io, format: Format, options: CheckOptions): Promise<number> {
   if (options.file !== undefined) {
     const settings = settingsOf(io, ['secretsDir'])
-    return check(io, format, settings, only(readTenantsFile(io, options.file).map(tenantOf), options.tenant))
+    return check(io, format, settings, readTenantsFile(io, options.file).map(tenantOf), options.tenant)
   }
   return withConnection(io, ['kafkaBrokers', 'schemaRegistryUrl', 'secretsDir'], async connection => {
     const known = await readTable<Tenant>(connection, 'tenants', io.say)
     const active = [...known.values()].filter(({ state }) => state === 'active')
-    return check(io, format, connection.settings, only(active, options.tenant))
+    return check(io, format, connection.settings, active, options.tenant)
   })
 }
 
@@ -85,7 +85,14 @@ function only(tenants: readonly Tenant[], wanted: readonly string[] = []): reado
   return tenants.filter(({ tenantId }) => ids.includes(tenantId))
 }
 
-async function check(io: Io, format: Format, settings: CliSettings, tenants: readonly Tenant[]): Promise<number> {
+async function check(
+  io: Io,
+  format: Format,
+  settings: CliSettings,
+  all: readonly Tenant[],
+  wanted?: readonly string[],
+): Promise<number> {
+  const tenants = only(all, wanted)
   if (tenants.length === 0) io.say('there is no active tenant: see `socos tenants apply`\n')
   const stop = new AbortController()
   const onSignal = (): void => stop.abort(new Refusal('stopped'))
@@ -98,7 +105,8 @@ async function check(io: Io, format: Format, settings: CliSettings, tenants: rea
     clock: systemClock,
     random: systemRandom,
   })
-  const shared = await sharedSecrets(secretsDir, tenants.map(accessOf))
+  // with all of them, also when one is asked for: the other one's file is what its secret may be from
+  const shared = await sharedSecrets(secretsDir, all.map(accessOf))
   const rows: CheckRow[] = []
   await eachOf(tenants, AT_ONCE, async tenant => {
     const access: TenantAccess = accessOf(tenant)

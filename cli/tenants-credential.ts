@@ -9,7 +9,8 @@ import type { Tenant } from '../schemas/types.ts'
  * that Entra gives a token with it has the right one.
  */
 export function withSharedSecret(found: Check, access: TenantAccess, other: TenantAccess | undefined): Check {
-  if (other === undefined) return found
+  const isTaken = found.steps.some(({ step, result }) => step === 'token' && (result === 'ok' || result === 'look'))
+  if (other === undefined || isTaken) return found
   const isOneFile = other.credential.file === access.credential.file
   const which = isOneFile
     ? `The tenants ${access.tenantId} and ${other.tenantId} name the same file, ${access.credential.file}, for different applications`
