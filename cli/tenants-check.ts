@@ -4,6 +4,7 @@ import { createGraph } from '../producers/graph/client.ts'
 import type { TenantAccess } from '../producers/graph/clouds.ts'
 import { wayOf } from '../producers/graph/network.ts'
 import type { Move } from '../producers/graph/problems.ts'
+import { sharedSecrets } from '../producers/graph/credentials.ts'
 import { accessOf } from '../producers/lane.ts'
 import type { Tenant } from '../schemas/types.ts'
 import type { CliSettings } from './connect.ts'
@@ -11,6 +12,7 @@ import { eachOf, settingsOf, usable, withConnection } from './connect.ts'
 import type { Format, Io } from './io.ts'
 import { EXIT, printRows, Refusal } from './io.ts'
 import { readTable } from './tables.ts'
+import { withRecordedEnd, withSharedSecret } from './tenants-credential.ts'
 import { readTenantsFile, tenantOf } from './tenants.ts'
 
 export interface CheckOptions {
@@ -104,11 +106,18 @@ async function check(
     clock: systemClock,
     random: systemRandom,
   })
+  // with all of them, also when one is asked for: the other one's file is what its secret may be from
+  const shared = await sharedSecrets(secretsDir, all.map(accessOf))
   const rows: CheckRow[] = []
   await eachOf(tenants, AT_ONCE, async tenant => {
     const access: TenantAccess = { ...accessOf(tenant), isSharedApp: isShared.has(tenant.clientId) }
     const found = await checkTenant(access, { graph, secretsDir, clock: systemClock, signal: stop.signal })
-    rows.push(rowOf(tenant, found))
+    const told = withRecordedEnd(
+      withSharedSecret(found, access, shared.get(tenant.tenantId)),
+      tenant,
+      systemClock.now(),
+    )
+    rows.push(rowOf(tenant, told))
   })
   process.off('SIGINT', onSignal)
   return report(

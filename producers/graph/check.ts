@@ -7,7 +7,8 @@ import { fromEpochMs } from '../window.ts'
 import type { Graph, OwnRecord } from './client.ts'
 import { clockWords } from './clock-off.ts'
 import { endpoints, type TenantAccess } from './clouds.ts'
-import { inspectCredential } from './credentials.ts'
+import { DAY_MS, sayCredential, WARN_AHEAD_DAYS } from './credential-words.ts'
+import { readCredential } from './credentials.ts'
 import { isProxyFault, networkWords } from './network-errors.ts'
 import type { PageAnswer } from './pages.ts'
 import {
@@ -18,7 +19,6 @@ import {
   readingPermission,
   type Trouble,
 } from './problems.ts'
-import type { Oddity } from './secret-shape.ts'
 
 export interface Step {
   readonly step: 'credential' | 'token' | 'permission' | 'alerts'
@@ -51,12 +51,10 @@ export interface CheckDeps {
 }
 
 const DAYS_BACK = 30
-const DAY_MS = 86_400_000
 /** A page may be empty and have a next one. */
 const PAGES_MAX = 10
 /** Entra takes signed requests whose time is off by this at most. */
 const CLOCK_MAX_MS = 5 * 60_000
-const WARN_AHEAD_DAYS = 30
 
 const STEPS = ['credential', 'token', 'permission', 'alerts'] as const
 
@@ -78,10 +76,11 @@ export async function checkTenant(access: TenantAccess, deps: CheckDeps): Promis
     return end(verdict, words, trouble.kind === 'needs-attention' ? trouble.problem : null)
   }
 
-  const credential = await inspectCredential(deps.secretsDir, access)
-  if (credential.kind !== 'credential') return stop('credential', credential)
-  found.credentialEnds = credential.ends
-  steps.push({ step: 'credential', ...credentialWords(access, credential, deps.clock.now()) })
+  const credential = await readCredential(deps.secretsDir, access, deps.clock.now())
+  if ('problem' in credential || 'detail' in credential) return stop('credential', credential)
+  const { ends, result, words: said } = sayCredential(access, credential, deps.clock.now())
+  found.credentialEnds = ends
+  steps.push({ step: 'credential', result, words: said })
 
   const time = await deps.graph.now(access, deps.signal)
   if (time.kind !== 'time') {
@@ -171,19 +170,6 @@ function verdictOf(trouble: Trouble, access: TenantAccess): ['fix' | 'unclear', 
 }
 
 type Said = Pick<Step, 'result' | 'words'>
-
-function credentialWords(
-  { credential: { file } }: TenantAccess,
-  { ends, oddity }: { readonly ends: string | null; readonly oddity: Oddity | null },
-  nowMs: number,
-): Said {
-  if (oddity !== null) return { result: 'look', words: `The secret in ${file} ${oddity.words.replace('{file}', file)}` }
-  if (ends === null) return { result: 'ok', words: `The credential in ${file} can be read.` }
-  const days = Math.floor((Date.parse(ends) - nowMs) / DAY_MS)
-  if (days < 0) return { result: 'look', words: `The credential in ${file} ended on ${ends}.` }
-  const words = `The credential in ${file} can be read, and ends on ${ends}, in ${days} days.`
-  return { result: days < WARN_AHEAD_DAYS ? 'look' : 'ok', words }
-}
 
 /** A secret in use ends in the future: Entra has just taken it. */
 function alsoEnds({ result, words }: Said, ends: string, nowMs: number): Said {

@@ -187,7 +187,8 @@ export function createGraph(deps: GraphDeps): Graph & OwnRecord & AsyncDisposabl
     grant: tenantId => tokens.grant(tenantId),
     async secretEnds(access, signal) {
       if (!mayReadOwnRecord(tokens.grant(access.tenantId)?.roles ?? [])) return null
-      const [credential, token] = [await readCredential(deps.secretsDir, access), await tokens.get(access, signal)]
+      const credential = await readCredential(deps.secretsDir, access, deps.clock.now())
+      const token = await tokens.get(access, signal)
       if (!('secrets' in credential) || token.kind !== 'token') return null
       const url = ownRecordUrl(endpoints(access.cloud, deps.sandboxUrl ?? undefined), access.clientId)
       const exchange = await get(url, headersFor(token, deps.random), signal)

@@ -2,32 +2,23 @@
  * Reads a tenant's credential from SECRETS_DIR, afresh for every token: a rotated file takes effect without a restart,
  * and nothing secret outlives the request it was read for.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { realpath } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { open, realpath } from 'node:fs/promises'
 import { sep } from 'node:path'
 
 import { registerSecret } from '../../platform/log-scrub.ts'
 import { placeSecret, readSecretFile, secretFileVersion } from '../../platform/secret-file.ts'
-import { claimsOf } from './claims.ts'
+import { binaryForm, type CertificateCredential, certificateFrom } from './certificate.ts'
 import type { TenantAccess } from './clouds.ts'
+import { type FederatedCredential, federatedFrom } from './federated-token.ts'
 import { type Advice, problem, type Trouble } from './problems.ts'
-import { type Oddity, oddityOf } from './secret-shape.ts'
+import { oddityOf, wrappedInJson } from './secret-shape.ts'
 
 export type Credential =
   /** The present one and, while it is being changed, the next: a line each. */
   | { readonly kind: 'secrets'; readonly secrets: readonly [string, ...string[]] }
-  | {
-      readonly kind: 'certificate'
-      readonly privateKey: string
-      readonly thumbprintSha256: string
-      /** ISO. */
-      readonly ends: string
-    }
-  | { readonly kind: 'assertion'; readonly assertion: string }
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
-const PRIVATE_KEY =
-  /-----BEGIN (?:RSA |ENCRYPTED )?PRIVATE KEY-----[\s\S]+?-----END (?:RSA |ENCRYPTED )?PRIVATE KEY-----/
+  | CertificateCredential
+  | FederatedCredential
 
 /**
  * Changes whenever the credential's file does, so that a tenant that needs attention can be tried again at once.
@@ -38,51 +29,78 @@ export async function credentialVersion(secretsDir: string, access: TenantAccess
   return typeof place === 'string' ? place : ((await secretFileVersion(place.path)) ?? 'missing')
 }
 
-export async function readCredential(secretsDir: string, access: TenantAccess): Promise<Credential | Trouble> {
+/** Nothing is sent with what cannot succeed: a certificate that has ended, a placeholder, a file of another kind. */
+export async function readCredential(
+  secretsDir: string,
+  access: TenantAccess,
+  nowMs: number,
+): Promise<Credential | Trouble> {
   const place = await placeOf(secretsDir, access.credential.file)
   if (typeof place === 'string') return problem(access, `secret-file-${place}`, PLACE_WORDS[place])
   const read = await readSecretFile(place.path)
-  if (read.kind === 'ok') return credentialFrom(access, read.text)
-  const what =
-    access.credential.kind === 'certificateFile'
-      ? 'a private key and its certificate there, both as PEM (openssl pkcs12 -in FILE -nodes makes that of a PFX)'
-      : 'the credential, and nothing else, there'
-  return problem(
-    access,
-    'secret-file-unusable',
-    operators(`The credential file ${read.problem}: the operator must put ${what}.`),
-  )
+  if (read.kind === 'ok') return credentialFrom(access, read.text, nowMs)
+  const isBinary = access.credential.kind === 'certificateFile' && read.problem.endsWith('is not UTF-8 text')
+  const form = isBinary ? binaryForm(await headOf(place.path)) : null
+  const words = `The credential file ${read.problem}${form === null ? '' : `: it ${form}`}: the operator must put ${WANTED[access.credential.kind]}.`
+  return problem(access, 'secret-file-unusable', operators(words))
 }
 
-export interface Inspected {
-  readonly kind: 'credential'
-  /** Of a certificate or a federated token, ISO; null: it does not say. */
-  readonly ends: string | null
-  /** What a secret looks like that was not copied as Entra shows it. */
-  readonly oddity: Oddity | null
-}
+const WANTED = {
+  secretFile: 'the credential, and nothing else, there',
+  federatedTokenFile: 'the federated token, and nothing else, there',
+  certificateFile:
+    'a private key and its certificate there, both as PEM (openssl pkcs12 -in FILE -nodes makes that of a PFX)',
+} as const
 
-/** What a credential tells of itself before it is sent anywhere. */
-export async function inspectCredential(secretsDir: string, access: TenantAccess): Promise<Inspected | Trouble> {
-  const credential = await readCredential(secretsDir, access)
-  if ('problem' in credential || 'detail' in credential) return credential
-  switch (credential.kind) {
-    case 'secrets':
-      return { kind: 'credential', ends: null, oddity: first(credential.secrets.map(oddityOf)) }
-    case 'certificate':
-      return { kind: 'credential', ends: credential.ends, oddity: null }
-    case 'assertion':
-      return { kind: 'credential', ends: endOfToken(credential.assertion), oddity: null }
+/**
+ * Tenants that a file's secret is shared with although their applications are different: one of the files is the
+ * other's. By tenant id; only hashes are kept, and only for as long as this takes.
+ */
+export async function sharedSecrets(
+  secretsDir: string,
+  accesses: readonly TenantAccess[],
+): Promise<ReadonlyMap<string, TenantAccess>> {
+  const holders = new Map<string, TenantAccess[]>()
+  for (const access of accesses) {
+    for (const hash of await secretHashes(secretsDir, access)) {
+      const known = holders.get(hash)
+      if (known === undefined) holders.set(hash, [access])
+      else known.push(access)
+    }
   }
+  const shared = new Map<string, TenantAccess>()
+  for (const alike of holders.values()) {
+    for (const access of alike) {
+      const other = alike.find(({ clientId }) => clientId.toLowerCase() !== access.clientId.toLowerCase())
+      if (other !== undefined) shared.set(access.tenantId, other)
+    }
+  }
+  return shared
 }
 
-function first(oddities: readonly (Oddity | null)[]): Oddity | null {
-  return oddities.find(oddity => oddity !== null) ?? null
+async function secretHashes(secretsDir: string, access: TenantAccess): Promise<readonly string[]> {
+  if (access.credential.kind !== 'secretFile') return []
+  const place = await placeOf(secretsDir, access.credential.file)
+  const read = typeof place === 'string' ? null : await readSecretFile(place.path)
+  if (read?.kind !== 'ok') return []
+  const hashes = linesOf(read.text)
+    .slice(0, 2)
+    // a placeholder is in many files, and says nothing of whose they are
+    .filter(secret => oddityOf(secret)?.isCertain !== true)
+    .map(secret => createHash('sha256').update(secret).digest('hex'))
+  return [...new Set(hashes)]
 }
 
-function endOfToken(token: string): string | null {
-  const exp = claimsOf(token)?.exp
-  return typeof exp === 'number' && exp > 0 && exp < 1e11 ? new Date(exp * 1000).toISOString() : null
+const HEAD_BYTES = 16
+
+async function headOf(path: string): Promise<Buffer> {
+  try {
+    await using handle = await open(path, 'r')
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
+    return buffer.subarray(0, bytesRead)
+  } catch {
+    return Buffer.alloc(0)
+  }
 }
 
 const PLACE_WORDS = {
@@ -109,74 +127,39 @@ async function placeOf(
   }
 }
 
-function credentialFrom(access: TenantAccess, text: string): Credential | Trouble {
+function credentialFrom(access: TenantAccess, text: string, nowMs: number): Credential | Trouble {
   switch (access.credential.kind) {
     case 'secretFile':
       return secretsFrom(access, text)
     case 'federatedTokenFile':
-      return { kind: 'assertion', assertion: text.trim() }
+      return federatedFrom(access, text)
     case 'certificateFile':
-      return certificateFrom(access, text)
+      return certificateFrom(access, text, nowMs)
   }
 }
 
-function secretsFrom(access: TenantAccess, text: string): Credential | Trouble {
-  // no secret of Entra begins or ends with a blank, and what is copied from a page often does
-  const [present, ...more] = text
+/** No secret of Entra begins or ends with a blank, and what is copied from a page often does. */
+function linesOf(text: string): readonly string[] {
+  return text
     .split(/\r?\n/)
     .map(line => line.trim())
     .filter(line => line !== '')
+}
+
+function secretsFrom(access: TenantAccess, text: string): Credential | Trouble {
+  const unusable = (words: string) => problem(access, 'secret-file-unusable', operators(words))
+  const [present, ...more] = linesOf(text)
+  const wrapped = wrappedInJson(text)
+  if (wrapped !== null) return unusable(`The secret in {file} ${wrapped.words}`)
   if (present === undefined || more.length > 1) {
-    const words =
-      'The file {file} must hold the client secret or, while it is being changed, two of them, a line each, and nothing else: the operator must put that there.'
-    return problem(access, 'secret-file-unusable', operators(words))
+    return unusable(
+      'The file {file} must hold the client secret or, while it is being changed, two of them, a line each, and nothing else: the operator must put that there.',
+    )
   }
+  const oddities = [present, ...more].map(oddityOf)
+  // one that may work is tried, whatever stands beside it
+  if (oddities.every(oddity => oddity?.isCertain === true))
+    return unusable(`The secret in {file} ${oddities[0]?.words}`)
   for (const secret of [present, ...more]) registerSecret(secret)
   return { kind: 'secrets', secrets: [present, ...more] }
-}
-
-function certificateFrom(access: TenantAccess, pem: string): Credential | Trouble {
-  const keyPem = PRIVATE_KEY.exec(pem)?.[0]
-  const certificates = pem.match(CERTIFICATE) ?? []
-  if (keyPem === undefined || certificates.length === 0) {
-    return problem(
-      access,
-      'certificate-file-incomplete',
-      operators(
-        'The file {file} must hold a private key and its certificate, both as PEM: the operator must put both there.',
-      ),
-    )
-  }
-  if (keyPem.includes('ENCRYPTED')) {
-    return problem(
-      access,
-      'certificate-key-encrypted',
-      operators('The private key in {file} is encrypted: the operator must store it without a passphrase.'),
-    )
-  }
-  const unusable = () =>
-    problem(
-      access,
-      'certificate-unusable',
-      operators(
-        'The key and the certificate in {file} are not an RSA pair that can be read: the operator must put a matching pair there.',
-      ),
-    )
-  try {
-    const key = createPrivateKey(keyPem)
-    const certificate = certificates.map(text => new X509Certificate(text)).find(isOf(key))
-    if (key.asymmetricKeyType !== 'rsa' || certificate === undefined) return unusable()
-    return {
-      kind: 'certificate',
-      privateKey: keyPem,
-      thumbprintSha256: certificate.fingerprint256.replaceAll(':', ''),
-      ends: certificate.validToDate.toISOString(),
-    }
-  } catch {
-    return unusable()
-  }
-}
-
-function isOf(key: KeyObject): (certificate: X509Certificate) => boolean {
-  return certificate => certificate.checkPrivateKey(key)
 }

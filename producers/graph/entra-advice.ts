@@ -4,10 +4,10 @@
 import type { TenantAccess } from './clouds.ts'
 import { ADMIN, type Advice, isGuid, PAGES } from './problems.ts'
 
-const CREDENTIAL = 'the operator puts it into {file}'
-const ADMIN_BEGINS = "The customer's administrator"
+export const CREDENTIAL = 'the operator puts it into {file}'
+export const ADMIN_BEGINS = "The customer's administrator"
 
-function customers(words: string, page: string): Advice {
+export function customers(words: string, page: string): Advice {
   return { words, move: 'customer', page }
 }
 
@@ -98,8 +98,8 @@ const AADSTS: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   ...each([700011, 70001, 7000112, 1000031], NO_APP),
   [
     7000215,
-    customers(
-      `Entra rejects the client secret in {file}: it is mistyped, deleted, or another application's than {app}. ${ADMIN_BEGINS} must send the secret's Value as this application's page shows it, once; ${CREDENTIAL}.`,
+    operators(
+      `Entra rejects the client secret in {file}: it is mistyped, deleted, or another application's than {app}. Our file first: the operator must compare it with what the customer sent; if it is the same, ${ADMIN} must create a new secret on this application's page and send the secret's Value, which is shown only once; ${CREDENTIAL}.`,
       PAGES.credentials,
     ),
   ],
@@ -113,7 +113,7 @@ const AADSTS: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   ...each([7000218, 7000216, 900144], NO_CREDENTIAL),
   ...each([700027, 50048, 700030], BAD_CERTIFICATE),
   [700024, BAD_TIME],
-  ...each([700211, 700212, 700213, 700229], BAD_FEDERATION),
+  ...each([700211, 700212, 700213, 700229, 70021, 50027], BAD_FEDERATION),
   [
     700025,
     customers(
@@ -145,7 +145,7 @@ const NOT_ALLOWED_YET = customers(
 const AADSTS_SHARED: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   ...each([700016, 700011, 70001, 7000229], NOT_ALLOWED_YET),
   ...each([65001, 90094, 650051, 650053, 650054, 650055, 650056, 650057], NOT_ALLOWED_YET),
-  ...each([7000215, 700027, 50048, 700030, 700211, 700212, 700213, 700229], OUR_CREDENTIAL),
+  ...each([7000215, 700027, 50048, 700030, 700211, 700212, 700213, 700229, 70021, 50027], OUR_CREDENTIAL),
   [
     7000222,
     operators(

@@ -5,8 +5,16 @@
  */
 import { fromBetween } from './between.ts'
 import type { TenantAccess } from './clouds.ts'
-import { AADSTS_NEEDING, adviceOn, OAUTH_KNOWN, operators } from './entra-advice.ts'
-import { type Advice, isGuid, problem, type TraceIds, type Trouble } from './problems.ts'
+import {
+  AADSTS_NEEDING,
+  ADMIN_BEGINS,
+  adviceOn,
+  CREDENTIAL,
+  customers,
+  OAUTH_KNOWN,
+  operators,
+} from './entra-advice.ts'
+import { type Advice, isGuid, PAGES, problem, type TraceIds, type Trouble } from './problems.ts'
 import type { Oddity } from './secret-shape.ts'
 
 /** What is known of a refusal of the token endpoint; texts as they came, to be judged here and never repeated. */
@@ -63,15 +71,18 @@ export function entraTrouble(access: TenantAccess, refusal: EntraRefusal): Troub
   return problem(
     access,
     code === undefined ? `entra-${error}` : `AADSTS${code}`,
-    oddity === null ? advice : ofOddSecret(advice, oddity),
+    oddity === null ? advice : ofOddSecret(access, advice, oddity),
     traceIds(body),
   )
 }
 
 /** What is to be seen in the file explains a refusal better than what Entra says. */
-function ofOddSecret(advice: Advice, { words, move }: Oddity): Advice {
-  if (move === 'operator') return operators(`Entra rejects the client secret in {file}: it ${words}`)
-  return { ...advice, words: `${advice.words} The secret ${words}` }
+function ofOddSecret({ isSharedApp }: TenantAccess, advice: Advice, { words, move }: Oddity): Advice {
+  if (move === 'operator' || isSharedApp) return operators(`Entra rejects the client secret in {file}: it ${words}`)
+  return customers(
+    `Entra rejects the client secret in {file}: it ${words} ${ADMIN_BEGINS} must create a new secret and send the secret's Value, which is shown only once; ${CREDENTIAL}.`,
+    advice.page ?? PAGES.credentials,
+  )
 }
 
 type Members = ReadonlyMap<string, unknown>

@@ -1,7 +1,8 @@
 /**
  * One request for one app-only token. msal-node builds and signs it; the network it uses and the verdict are ours:
  * msal's cache, throttle memory and error classes are not relied on, so every request gets a fresh
- * application object, and what the endpoint said is kept here before msal sees it.
+ * application object, and what the endpoint said is kept here before msal sees it. Longer than the rule: what an answer
+ * means is only right together with what was sent.
  */
 import { ConfidentialClientApplication, type INetworkModule } from '@azure/msal-node'
 
@@ -9,8 +10,9 @@ import type { Clock } from '../../platform/clock.ts'
 import { fromBetween, isFromBetween } from './between.ts'
 import { endpoints, type TenantAccess, tokenUrl } from './clouds.ts'
 import { claimsOf, type Grant, grantOf } from './claims.ts'
-import { type Credential, readCredential } from './credentials.ts'
 import { withClock } from './clock-off.ts'
+import { bothRefused, ofCredential, type Sent } from './credential-words.ts'
+import { readCredential } from './credentials.ts'
 import { entraTrouble, type TokenFailure, tokenFailure } from './entra-errors.ts'
 import type { Exchange, PostForm } from './exchange.ts'
 import { silenceWords } from './network-errors.ts'
@@ -69,17 +71,19 @@ export async function acquireToken(
       move: 'operator',
     })
   }
-  const credential = await readCredential(deps.secretsDir, access)
+  const credential = await readCredential(deps.secretsDir, access, deps.clock.now())
   if ('problem' in credential || 'detail' in credential) return credential
   if (credential.kind !== 'secrets') return (await requestToken(deps, access, credential, 0, closing)).acquired
   const { secrets } = credential
   const first = secretAt < secrets.length ? secretAt : 0
   const ask = (at: number) => requestToken(deps, access, { kind: 'secret', secret: secrets[at] ?? '' }, at, closing)
   const { acquired, isClientRefused } = await ask(first)
-  return secrets.length > 1 && isClientRefused ? (await ask(1 - first)).acquired : acquired
+  if (secrets.length === 1 || !isClientRefused) return acquired
+  const other = await ask(1 - first)
+  const [one, two] = first === 0 ? [acquired, other.acquired] : [other.acquired, acquired]
+  if (one.kind !== 'needs-attention' || two.kind !== 'needs-attention' || !other.isClientRefused) return other.acquired
+  return bothRefused(access, secrets, [one.problem, two.problem])
 }
-
-type Usable = Exclude<Credential, { kind: 'secrets' }> | { readonly kind: 'secret'; readonly secret: string }
 
 interface Outcome {
   readonly acquired: Acquired
@@ -90,7 +94,7 @@ interface Outcome {
 async function requestToken(
   deps: TokenDeps,
   access: TenantAccess,
-  credential: Usable,
+  credential: Sent,
   secretAt: number,
   closing: AbortSignal,
 ): Promise<Outcome> {
@@ -133,7 +137,7 @@ function isClientError(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'error' in body && body.error === 'invalid_client'
 }
 
-function authOf(credential: Usable) {
+function authOf(credential: Sent) {
   switch (credential.kind) {
     case 'secret':
       return { clientSecret: credential.secret }
@@ -202,7 +206,7 @@ function parsed(body: Buffer | string): unknown {
 
 function verdict(
   access: TenantAccess,
-  credential: Usable,
+  credential: Sent,
   heard: Heard | null,
   value: string | undefined,
   { clock, proxy = null }: TokenDeps,
@@ -223,7 +227,9 @@ function verdict(
     const waitMs = retryAfterMs(headers['retry-after'], dateMs ?? clock.now())
     const secretOddity = credential.kind === 'secret' ? oddityOf(credential.secret) : null
     const isBetween = isFromBetween('login', exchange)
-    const trouble = entraTrouble(access, { status, retryAfterMs: waitMs, body, isBetween, secretOddity })
+    const refused = entraTrouble(access, { status, retryAfterMs: waitMs, body, isBetween, secretOddity })
+    const told = { isClientError: isClientError(body), nowMs: clock.now() }
+    const trouble = ofCredential(access, credential, refused, told)
     // whoever answers in Entra's place does not know Entra's time
     return skewMs === null || isBetween ? trouble : withClock(trouble, skewMs, credential.kind)
   }

@@ -87,10 +87,20 @@ const ERRORS: Readonly<Record<number, { status: number; error: string; words: st
     error: 'invalid_client',
     words: 'The certificate with identifier used to sign the client assertion is not registered on application.',
   },
+  700211: {
+    status: 401,
+    error: 'invalid_client',
+    words: 'No matching federated identity record found for presented assertion issuer.',
+  },
+  700212: {
+    status: 401,
+    error: 'invalid_client',
+    words: 'No matching federated identity record found for presented assertion audience.',
+  },
   700213: {
     status: 401,
     error: 'invalid_client',
-    words: 'No matching federated identity record found for presented assertion.',
+    words: 'No matching federated identity record found for presented assertion subject.',
   },
   900023: {
     status: 400,

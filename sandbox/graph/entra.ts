@@ -113,7 +113,7 @@ function judgeAssertion(assertion: string, form: URLSearchParams, tenant: SimTen
   if (typeof claims.exp !== 'number' || claims.exp * 1000 <= simNowMs) return refused(700024)
   // an assertion that the app did not issue itself is a federated one and must be meant for the exchange
   if (claims.iss !== tenant.clientId) {
-    return claims.aud === 'api://AzureADTokenExchange' ? { kind: 'granted' } : refused(700213)
+    return claims.aud === 'api://AzureADTokenExchange' ? { kind: 'granted' } : refused(700212)
   }
   if (claims.sub !== tenant.clientId) return refused(700027)
   if (tenant.certificatePem === null) return { kind: 'granted' }

@@ -265,7 +265,7 @@ async function credentialTrouble(code: string, { credential, ...rest }: TenantAc
       'certificate-key-encrypted': key('ENCRYPTED PRIVATE KEY') + key('CERTIFICATE'),
     }
     if (content[code] !== undefined) await writeFile(join(folder, credential.file), content[code])
-    return await readCredential(folder, { ...rest, credential: { ...credential, kind: 'certificateFile' } })
+    return await readCredential(folder, { ...rest, credential: { ...credential, kind: 'certificateFile' } }, 0)
   } finally {
     await rm(folder, { recursive: true })
   }

@@ -67,7 +67,7 @@ describe('a signed request that is refused for its time', () => {
 
   test('keeps it open whether a federated token is too old or the clock is wrong', async () => {
     const { check } = await refused('federatedTokenFile', 20, TIME)
-    expect(check.words).toMatch(/have that token written anew.*20 minutes ahead of Entra's.*NTP/)
+    expect(check.words).toMatch(/have the token written anew.*20 minutes ahead of Entra's.*NTP/)
     expect(check.problem?.move).toBe('operator')
   })
 })

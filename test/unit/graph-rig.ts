@@ -1,5 +1,5 @@
 /** What the tests of the Graph client share: a server that answers as told, a clock turned by hand, a tenant. */
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -171,17 +171,29 @@ export function handClock(startMs = Date.parse('2026-11-23T10:00:00Z')): HandClo
   }
 }
 
+interface CertificateMaking {
+  /** As UTCTime, such as 260101000000Z. */
+  readonly from?: string
+  readonly to?: string
+  readonly bits?: number
+  /** A second certificate of a key that is there already. */
+  readonly of?: string
+}
+
 /** A throw-away RSA key and its self-signed certificate, both PEM. */
-export function selfSigned(): { key: string; certificate: string } {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+export function selfSigned(making: CertificateMaking = {}): { key: string; certificate: string } {
+  const privateKey =
+    making.of === undefined
+      ? generateKeyPairSync('rsa', { modulusLength: making.bits ?? 2048 }).privateKey
+      : createPrivateKey(making.of)
   return {
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
-    certificate: certificateOf(privateKey, publicKey),
+    certificate: certificateOf(privateKey, createPublicKey(privateKey), making),
   }
 }
 
 /** Just enough DER (X.690) for an X.509 certificate. */
-function certificateOf(privateKey: KeyObject, publicKey: KeyObject): string {
+function certificateOf(privateKey: KeyObject, publicKey: KeyObject, making: CertificateMaking): string {
   const der = (tag: number, ...parts: Uint8Array[]) => {
     const content = Buffer.concat(parts)
     const size = content.length
@@ -192,7 +204,7 @@ function certificateOf(privateKey: KeyObject, publicKey: KeyObject): string {
   const commonName = der(0x30, Buffer.from('0603550403', 'hex'), der(0x0c, Buffer.from('test')))
   const name = der(0x30, der(0x31, commonName))
   const time = (text: string) => der(0x17, Buffer.from(text))
-  const validity = der(0x30, time('200101000000Z'), time('400101000000Z'))
+  const validity = der(0x30, time(making.from ?? '200101000000Z'), time(making.to ?? '400101000000Z'))
   const spki = publicKey.export({ type: 'spki', format: 'der' })
   const body = der(0x30, der(0x02, Buffer.from([1])), sha256WithRsa, name, validity, name, spki)
   const signature = der(0x03, Buffer.from([0]), sign('sha256', body, privateKey))

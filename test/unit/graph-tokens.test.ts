@@ -242,15 +242,13 @@ describe('the token request', () => {
     const clock = handClock()
     await using one = await rig(server.url, { clock })
     const access = tenant({ credential: { kind: 'federatedTokenFile', file: 'token' } })
-    for (const assertion of ['first.jwt.x', 'second.jwt.x']) {
+    const [first, second] = [jwt({ sub: 'first' }), jwt({ sub: 'second' })]
+    for (const assertion of [first, second]) {
       await writeFile(join(one.secretsDir, 'token'), `${assertion}\n`)
       await one.graph.now(access, never)
       clock.turn(1_000)
     }
-    expect(server.posts().map(post => new URLSearchParams(post.body).get('client_assertion'))).toEqual([
-      'first.jwt.x',
-      'second.jwt.x',
-    ])
+    expect(server.posts().map(post => new URLSearchParams(post.body).get('client_assertion'))).toEqual([first, second])
   })
 
   test.each(['common', 'organizations', 'Consumers', '', 'a/b', '../x', 'a b', 'a?b', 'ключ', '.a'])(
