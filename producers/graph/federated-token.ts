@@ -2,7 +2,8 @@
  * A token of somebody else's that stands for the application (a federated credential). Entra judges it; what it says of
  * itself is read here because the customer must enter exactly that in Entra.
  */
-import { isEntraSecret, quote } from '../../platform/log-scrub.ts'
+import { quote } from '../../platform/log-scrub.ts'
+import { isEntraSecret } from '../../platform/secret-shapes.ts'
 import { claimsOf } from './claims.ts'
 import type { Cloud, TenantAccess } from './clouds.ts'
 import { problem, type Trouble } from './problems.ts'
