@@ -1,6 +1,6 @@
 /**
  * Whether an answer is Microsoft's own. A proxy, a filter or an inspector of TLS answers in its place with a page for
- * people or a form of its own, without Microsoft's request id: no customer can mend that, nor must one be blamed for it.
+ * people, without Microsoft's request id: no customer can mend that, nor must one be blamed for it.
  */
 import { endpoints, type TenantAccess } from './clouds.ts'
 import type { Exchange } from './exchange.ts'
@@ -13,14 +13,19 @@ const REQUEST_ID = { login: 'x-ms-request-id', graph: 'request-id' } as const
 /** Of the member `error` in a refusal: Entra's is a word, Graph's an object. */
 const ERROR = { login: 'string', graph: 'object' } as const
 
+const PAGE_BEGINS_BYTES = 256
+
 export function isFromBetween(who: 'login' | 'graph', { status, headers, body }: Answer): boolean {
   // neither host ever redirects
   if (status >= 300 && status < 400) return true
   const type = firstOf(headers['content-type'])
   if (status < 300) return type !== undefined && !/json/i.test(type)
   if (firstOf(headers[REQUEST_ID[who]]) !== undefined) return false
-  if (!Buffer.isBuffer(body) || body.length === 0) return !/json/i.test(type ?? '')
-  return !hasError(body, ERROR[who])
+  // only a page for people is proof: taken for another's, a refusal of Graph's own would renew no token and call nobody
+  if (Buffer.isBuffer(body) && hasError(body, ERROR[who])) return false
+  return (
+    /html/i.test(type ?? '') || (Buffer.isBuffer(body) && /^\s*</.test(body.toString('latin1', 0, PAGE_BEGINS_BYTES)))
+  )
 }
 
 function hasError(body: Buffer, kind: 'string' | 'object'): boolean {

@@ -1,7 +1,7 @@
 /** What is to be said of a credential as it lies there: in a check, and beside what Entra says when it refuses it. */
 import type { TenantAccess } from './clouds.ts'
 import type { Credential } from './credentials.ts'
-import { expectedAudience, type FederatedClaims, federatedClaims, toBeEntered } from './federated-token.ts'
+import { expectedAudience, type FederatedClaims, federatedClaims, toBeEntered, unlikeToken } from './federated-token.ts'
 import { ADMIN, type Advice, PAGES, type Problem, problem, type Trouble } from './problems.ts'
 import { oddityOf } from './secret-shape.ts'
 
@@ -15,6 +15,7 @@ export interface CredentialSaid {
 export const DAY_MS = 86_400_000
 /** As the warnings for the tenants file begin. */
 export const WARN_AHEAD_DAYS = 60
+const WRITTEN_ANEW = 'the operator must have the token written there, alone and as it was issued'
 /** Whoever mounts a token renews it well before: kubelet when a fifth of its life is left. */
 const STALE_SHARE = 0.1
 const STALE_MS = 5 * 60_000
@@ -37,6 +38,10 @@ export function sayCredential(access: TenantAccess, credential: Credential, nowM
       return { result: days < WARN_AHEAD_DAYS ? 'look' : 'ok', words, ends }
     }
     case 'assertion': {
+      const unlike = unlikeToken(credential.assertion)
+      if (unlike !== null) {
+        return { result: 'look', words: `The file ${file} ${unlike}: ${WRITTEN_ANEW}.`, ends: null }
+      }
       const claims = federatedClaims(access, credential.assertion)
       const odd = [audienceWords(access, claims), staleWords(claims, nowMs)].filter(words => words !== null)
       const words = [
@@ -107,6 +112,8 @@ function federationAdvice(access: TenantAccess, assertion: string, code: string,
   const claims = federatedClaims(access, assertion)
   const refused = 'Entra does not accept the federated token in {file}'
   const operator = (words: string): Advice => ({ words, move: 'operator' })
+  const unlike = unlikeToken(assertion)
+  if (unlike !== null) return operator(`${refused}. The file ${unlike}: ${WRITTEN_ANEW}.`)
   const stale = claims.ends !== null && Date.parse(claims.ends) <= nowMs ? staleWords(claims, nowMs) : null
   if (stale !== null) return operator(`${refused}. ${stale}`)
   const entered = `${ADMIN} must compare the federated credential of the application {app} with the token, character for character: ${toBeEntered(claims)}.`

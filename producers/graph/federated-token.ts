@@ -31,6 +31,7 @@ const AUDIENCES: Readonly<Record<Cloud, string>> = {
   dod: 'api://AzureADTokenExchangeUSGov',
   china: 'api://AzureADTokenExchangeChina',
 }
+const NO_JWT = 'should hold a JWT (three parts, with dots between them), and'
 const MAX_CLAIM_CHARS = 200
 const MAX_AUDIENCES = 3
 
@@ -51,12 +52,16 @@ function faultOf(token: string): string | null {
   if (/^(?:authorization:\s*)?bearer\b/i.test(token)) return 'begins with "Bearer", which is no part of a token'
   if (isEntraSecret(token)) return 'holds a client secret (which the tenants file names as secretFile)'
   if (token.includes('-----BEGIN ')) return 'holds PEM (which the tenants file names as certificateFile)'
-  if (/^["'{]/.test(token)) return 'holds something around it, such as quotes or JSON'
+  return /^["'{]/.test(token) ? 'holds something around it, such as quotes or JSON' : null
+}
+
+/** Of a token that is no JWT, what it looks like. Entra is asked all the same: what tokens look like is for it to say. */
+export function unlikeToken(token: string): string | null {
   const parts = token.split('.')
-  if (parts.length !== 3 || !parts.every(part => /^[A-Za-z0-9_-]+$/.test(part))) return 'holds something else'
+  if (parts.length !== 3 || !parts.every(part => /^[A-Za-z0-9_-]+$/.test(part))) return `${NO_JWT} holds something else`
   return isObject(parts[0]) && isObject(parts[1])
     ? null
-    : 'holds three parts that are no JWT: header and claims are no JSON'
+    : `${NO_JWT} holds three parts that are none: header and claims are no JSON`
 }
 
 function isObject(part = ''): boolean {

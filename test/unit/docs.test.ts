@@ -18,6 +18,7 @@ import { readCredential } from '../../producers/graph/credentials.ts'
 import { entraTrouble } from '../../producers/graph/entra-errors.ts'
 import { graphTrouble } from '../../producers/graph/graph-errors.ts'
 import { generateTypes } from '../../schemas/generate.ts'
+import { selfSigned } from './graph-rig.ts'
 import { projectFiles, ROOT } from './project-files.ts'
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
@@ -187,12 +188,12 @@ describe('the guide to a real tenant', () => {
   })
 
   test('quotes what socos status says', async () => {
-    const rows = [...guide.matchAll(/^\| `(AADSTS\d+|(?:graph|secret|certificate)-[\w-]+)` \| "([^|]*)" \|/gm)].map(
-      ([, code = '', words = '']) => ({
-        code,
-        words,
-      }),
-    )
+    const rows = [
+      ...guide.matchAll(/^\| `(AADSTS\d+|(?:graph|secret|certificate|federated)-[\w-]+)` \| "([^|]*)" \|/gm),
+    ].map(([, code = '', words = '']) => ({
+      code,
+      words,
+    }))
     expect(rows.length).toBeGreaterThan(10)
     for (const { code, words } of rows) {
       const said = await saidOf(code, access('global'))
@@ -255,17 +256,30 @@ async function saidOf(code: string, access: TenantAccess): Promise<string> {
   return problem.words
 }
 
+const KINDS: Readonly<Record<string, TenantAccess['credential']['kind']>> = {
+  certificate: 'certificateFile',
+  federated: 'federatedTokenFile',
+}
+
 /** Reads a file that is wrong in the way that the code stands for. */
 async function credentialTrouble(code: string, { credential, ...rest }: TenantAccess): Promise<unknown> {
   const folder = await mkdtemp(join(tmpdir(), 'socos-docs-'))
   try {
+    const mine = selfSigned()
     const key = (kind: string): string => `-----BEGIN ${kind}-----\nAAAA\n-----END ${kind}-----\n`
     const content: Readonly<Record<string, string>> = {
       'certificate-file-incomplete': key('PRIVATE KEY'),
+      'certificate-expired': `${mine.key}${mine.certificate}`,
+      'certificate-not-yet-valid': `${mine.key}${mine.certificate}`,
+      'secret-file-unusable': 'changeme',
+      'federated-token-unusable': 'Bearer x',
       'certificate-key-encrypted': key('ENCRYPTED PRIVATE KEY') + key('CERTIFICATE'),
     }
-    if (content[code] !== undefined) await writeFile(join(folder, credential.file), content[code])
-    return await readCredential(folder, { ...rest, credential: { ...credential, kind: 'certificateFile' } }, 0)
+    const wrong = content[code]
+    if (wrong !== undefined) await writeFile(join(folder, credential.file), wrong)
+    const kind = KINDS[code.slice(0, code.indexOf('-'))] ?? 'secretFile'
+    const atMs = code === 'certificate-expired' ? Date.parse('2999-01-01') : 0
+    return await readCredential(folder, { ...rest, credential: { ...credential, kind } }, atMs)
   } finally {
     await rm(folder, { recursive: true })
   }

@@ -33,6 +33,7 @@ const DOORS: Readonly<Record<string, RegExp | null>> = {
   'consumers/engine/endpoint.ts': null,
   'cli/config.ts': null,
   'cli/tenants.ts': null,
+  'cli/tenants-invite.ts': null,
   'cli/connect.ts': null,
   'platform/worker.ts': null,
   'platform/health.ts': null,

@@ -400,9 +400,7 @@ describe('an answer that is not of Graph', () => {
   test.each<[string, Reply]>([
     ['HTML with 401', { status: 401, headers: html, body: '<html>' }],
     ['HTML with 404', { status: 404, headers: html, body: '<html>' }],
-    ['nothing with 502', { status: 502, headers: { 'content-type': 'text/plain' } }],
-    ['a form of its own', { status: 403, body: '{"blocked":true}' }],
-    ['an error that is a text', { status: 403, body: '{"error":"blocked"}' }],
+    ['a page with 502', { status: 502, headers: { 'content-type': 'text/plain' }, body: ' <html>' }],
   ])('%s is tried again, and says what to do', async (_, reply) => {
     const { answer, asked } = await answerTo(reply)
     expect(answer).toMatchObject({ kind: 'unavailable', isBetween: true })
@@ -413,6 +411,9 @@ describe('an answer that is not of Graph', () => {
   test.each<[string, Reply]>([
     ['an error in JSON without a request-id', { status: 403, body: '{"error":{"code":"Forbidden"}}' }],
     ['that error called text', { status: 403, headers: html, body: '{"error":{"code":"Forbidden"}}' }],
+    ['nothing at all', { status: 403, headers: { 'content-type': 'text/plain' } }],
+    ['a word', { status: 403, headers: { 'content-type': 'text/plain' }, body: 'Forbidden' }],
+    ['an error that is a text', { status: 403, body: '{"error":"forbidden"}' }],
     ['a page with a request-id', { status: 403, headers: { ...html, 'request-id': 'x' }, body: '<html>' }],
   ])('but %s is', async (_, reply) => {
     expect((await answerTo(reply)).answer).toMatchObject({ kind: 'needs-attention', problem: { code: 'graph-403' } })

@@ -175,12 +175,19 @@ describe('a federated token', () => {
     ['a token after "Bearer"', `Bearer ${jwt(claims)}`, /begins with "Bearer"/],
     ['a certificate', selfSigned().certificate, /holds PEM/],
     ['JSON', JSON.stringify({ token: 'x' }), /something around it/],
-    ['three parts that are no JSON', 'first.jwt.x', /three parts that are no JWT/],
-    ['two parts', jwt(claims).split('.').slice(0, 2).join('.'), /holds something else/],
-    ['words', 'to be done', /holds something else/],
   ])('that is %s is the operator’s, and nothing is sent', async (_, content, words) => {
     const { code, move, posts, words: said } = await told('federatedTokenFile', content)
     expect({ code, move, posts }).toEqual({ code: 'federated-token-unusable', move: 'operator', posts: [] })
+    expect(said).toMatch(words)
+  })
+
+  test.each([
+    ['three parts that are no JSON', 'first.jwt.x', /header and claims are no JSON/],
+    ['two parts', jwt(claims).split('.').slice(0, 2).join('.'), /holds something else/],
+    ['words', 'to be done', /holds something else/],
+  ])('that is %s is for Entra to judge; once refused it is the operator’s', async (_, content, words) => {
+    const { code, move, posts, words: said } = await told('federatedTokenFile', content, refusing(700213))
+    expect({ code, move, asked: posts.length }).toEqual({ code: 'AADSTS700213', move: 'operator', asked: 1 })
     expect(said).toMatch(words)
   })
 

@@ -456,7 +456,8 @@ describe('what Entra refuses', () => {
     ['HTML with 403', { status: 403, headers: HTML, body: '<html>' }, true],
     ['HTML with 200', { headers: HTML, body: '<html>' }, true],
     ['a redirect', { status: 302, headers: { location: 'https://portal.example/' } }, true],
-    ['a form of its own', { status: 403, body: '{"blocked":true}' }, true],
+    ['a page by what it begins with', { status: 403, headers: {}, body: '\n<!doctype html>' }, true],
+    ['a refusal that is no page', { status: 403, body: '{"blocked":true}' }, false],
     ["Entra's own page, by its request id", { status: 500, headers: { ...HTML, 'x-ms-request-id': 'x' } }, false],
     ['JSON with its kind of error', { status: 500, body: '{"error":"server_error"}' }, false],
   ])('%s is told from Entra', async (_, reply, isBetween) => {
