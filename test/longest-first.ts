@@ -11,6 +11,7 @@ const LONGEST = [
   'kafka/pipeline/replay',
   'kafka/pipeline/disaster',
   'kafka/ladder',
+  'kafka/pipeline/losses',
   'kafka/pipeline/attention',
   'kafka/kafkajs-mends',
   'kafka/pipeline/broker',
