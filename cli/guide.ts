@@ -2,7 +2,7 @@
  * What a customer has to do so that their alerts can be read, as data: `socos tenants invite` fills it in for one of them,
  * and docs/onboarding-guide.md is the same with nothing filled in. Longer than the rule: it is a text.
  */
-import { adminCenter, type Cloud, endpoints } from '../producers/graph/clouds.ts'
+import { adminCenter, type Cloud, consentUrl } from '../producers/graph/clouds.ts'
 import { neededPermission } from '../producers/graph/problems.ts'
 
 /** Texts may hold `code` and **bold**; what comes from outside is a Given, which stands for itself. */
@@ -286,13 +286,9 @@ function consentToOurs(invitation: Invitation): readonly Block[] {
 
 /** Where an administrator consents to a multi-tenant application; placeholders for what is not known. */
 function consentLink({ cloud, tenantId, clientId, redirectUri, state }: Invitation): string {
-  const { authorityBase } = endpoints(cloud)
-  const query = [
-    `client_id=${clientId ?? 'CLIENT-ID'}`,
-    ...(redirectUri === null ? [] : [`redirect_uri=${encodeURIComponent(redirectUri)}`]),
-    ...(state === null ? [] : [`state=${encodeURIComponent(state)}`]),
-  ]
-  return `${authorityBase}/${tenantId ?? 'organizations'}/adminconsent?${query.join('&')}`
+  const link = consentUrl({ cloud, tenantId: tenantId ?? 'organizations', clientId: clientId ?? 'CLIENT-ID' })
+  const redirect = redirectUri === null ? '' : `&redirect_uri=${encodeURIComponent(redirectUri)}`
+  return `${link}${redirect}${state === null ? '' : `&state=${encodeURIComponent(state)}`}`
 }
 
 function addresses({ egress, cloud }: Invitation): readonly Block[] {

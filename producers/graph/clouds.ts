@@ -114,7 +114,11 @@ export function licenceCenter(cloud: Cloud): string {
 }
 
 /** Where an administrator of the directory allows the application; also makes a service principal that is missing. */
-export function consentUrl({ cloud, tenantId, clientId }: TenantAccess): string {
+export function consentUrl({
+  cloud,
+  tenantId,
+  clientId,
+}: Pick<TenantAccess, 'cloud' | 'tenantId' | 'clientId'>): string {
   const { loginHost } = CLOUDS[Object.hasOwn(CLOUDS, cloud) ? cloud : 'global']
   const [tenant, client] = [tenantId, clientId].map(id => encodeURIComponent(id.slice(0, 200).toWellFormed()))
   return `https://${loginHost}/${tenant}/adminconsent?client_id=${client}`
