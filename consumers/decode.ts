@@ -3,14 +3,15 @@ import type { Decoded } from '../platform/avro/codec.ts'
 import type { LogRecord } from '../platform/kafka/queue.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { GraphAlert } from '../schemas/types.ts'
-import { alertKey } from './ledger.ts'
+import type { AlertName } from './alert-name.ts'
+import { alertName } from './alert-name.ts'
 import type { PackedVersion } from './ledger-table.ts'
 import { packVersion } from './version.ts'
 
 /** A stream record whose content is known and agrees with its key and lane. */
 export interface Arrival {
   readonly record: LogRecord
-  readonly key: string
+  readonly name: AlertName
   readonly alert: GraphAlert
   readonly version: PackedVersion
 }
@@ -36,25 +37,28 @@ export function decode(
   decoded: KnownSchema | null,
   isOfThisLane: (tenantId: string) => boolean,
 ): Decoding {
-  const unreadable = (reason: ParkReason, detail: string): Decoding => ({
-    kind: 'unreadable',
-    unreadable: { record, ...claimOf(record.key), reason, detail },
-  })
-  if (decoded === null) return unreadable('undecodable', 'the record has no value')
-  if (decoded.kind === 'undecodable') return unreadable('undecodable', decoded.detail)
+  if (decoded === null) return unreadable(record, 'undecodable', 'the record has no value')
+  if (decoded.kind === 'undecodable') return unreadable(record, 'undecodable', decoded.detail)
 
   const alert = decoded.value
-  const key = alertKey(alert.tenantId, alert.alertId)
-  if (record.key?.toString() !== key) return unreadable('misplaced', 'the key names another alert than the content')
-  if (alert.alertId === '') return unreadable('misplaced', 'the record names no alert')
-  if (!isOfThisLane(alert.tenantId)) return unreadable('misplaced', 'the tenant belongs to another lane')
+  const name = alertName(alert.tenantId, alert.alertId)
+  if (record.key?.toString() !== name.key) {
+    return unreadable(record, 'misplaced', 'the key names another alert than the content')
+  }
+  if (alert.alertId === '') return unreadable(record, 'misplaced', 'the record names no alert')
+  if (!isOfThisLane(alert.tenantId)) return unreadable(record, 'misplaced', 'the tenant belongs to another lane')
   const version = packVersion(alert.version)
-  if (version === null) return unreadable('no-version', `version ${alert.version.slice(0, 60)} is not an instant`)
+  if (version === null)
+    return unreadable(record, 'no-version', `version ${alert.version.slice(0, 60)} is not an instant`)
   // KafkaJS does not check Kafka's own checksums
   if (hash('sha256', alert.alert, 'latin1') !== alert.contentHash.toString('latin1')) {
-    return unreadable('corrupt', 'the content does not match its hash')
+    return unreadable(record, 'corrupt', 'the content does not match its hash')
   }
-  return { kind: 'arrival', arrival: { record, key, alert, version } }
+  return { kind: 'arrival', arrival: { record, name, alert, version } }
+}
+
+function unreadable(record: LogRecord, reason: ParkReason, detail: string): Decoding {
+  return { kind: 'unreadable', unreadable: { record, ...claimOf(record.key), reason, detail } }
 }
 
 const CLAIM_LENGTH_MAX = 1_000

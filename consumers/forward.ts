@@ -21,6 +21,9 @@ export type ItemFate =
       readonly attempts: number
     }
 
+const DELIVERED: ItemFate = { kind: 'delivered', known: false }
+const DELIVERED_BEFORE: ItemFate = { kind: 'delivered', known: true }
+
 export interface ForwardLimits {
   readonly maxItems: number
   /** Of an uncompressed body; a single item may be larger. */
@@ -216,14 +219,17 @@ function settleItems(
   group: Group,
   answer: Extract<EngineAnswer, { kind: 'items' }>,
 ): void {
-  worker.accepted += answer.fates.filter(fate => fate.kind === 'accepted').length
+  for (const fate of answer.fates) if (fate.kind === 'accepted') worker.accepted++
   const left: Entry[] = []
-  for (const [position, entry] of group.entries.entries()) {
-    const fate = answer.fates[position] ?? { kind: 'again', detail: 'not answered' }
+  let position = 0
+  for (const entry of group.entries) {
+    const fate = answer.fates[position++] ?? { kind: 'again', detail: 'not answered' }
     switch (fate.kind) {
       case 'accepted':
+        run.onFate(entry.index, DELIVERED)
+        break
       case 'known':
-        run.onFate(entry.index, { kind: 'delivered', known: fate.kind === 'known' })
+        run.onFate(entry.index, DELIVERED_BEFORE)
         break
       case 'rejected': {
         const detail = fate.error === '' ? `status ${fate.status}` : `status ${fate.status}: ${fate.error}`

@@ -11,6 +11,7 @@ import type { Log } from '../platform/log.ts'
 import { backoffMs, TransientError } from '../platform/retry.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, GraphAlert, Parked, Tenant } from '../schemas/types.ts'
+import { alertName } from './alert-name.ts'
 import { readDelivered } from './delivered.ts'
 import { TenantDirectory } from './enrich.ts'
 import type { EngineFormat } from './format.ts'
@@ -20,6 +21,7 @@ import { parkingBudget } from './park.ts'
 import { retryParkedOf } from './returning.ts'
 import type { Dirty, OverBudget, SettleDeps } from './settle.ts'
 import { flushLedger, park, settle, writeDown } from './settle.ts'
+import { instantMs } from './version.ts'
 import type { Fate, Round, Window } from './window.ts'
 import { nextRound, openWindow } from './window.ts'
 
@@ -84,6 +86,8 @@ const LEDGER_KEPT_MS = 35 * 86_400_000
 /** Totals of a quiet tenant are written again, so that whoever wants them needs to read one day of the topic, not all. */
 const TOTALS_AGE_MS = 86_400_000
 const UPKEEP_EVERY_MS = 3_600_000
+const DELIVERED: Fate = { kind: 'delivered', again: false }
+const DELIVERED_AGAIN: Fate = { kind: 'delivered', again: true }
 /** Without a reason of its own each abort makes an exception with its stack. */
 const RECORDS_CAME = new Error('records came')
 
@@ -134,7 +138,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
           if (totals !== null) totalsAtMs.set(tenantId, record.timestampMs)
           if (ledger.restore(delivery)) return
           if (totals !== null) dirty.tenants.add(tenantId)
-          else dirty.alerts.set(key, { tenantId, alertId })
+          else dirty.alerts.set(key, alertName(tenantId, alertId))
         },
         (key, value) => {
           const delivered = readDelivered(key, value, codecs.deliveries.schemaId)
@@ -282,7 +286,7 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
   function followsUntold(window: Window, { indexes }: Round): boolean {
     return indexes.some(index => {
       const decoding = window.decoded[index]
-      return decoding?.kind === 'arrival' && dirty.alerts.has(decoding.arrival.key)
+      return decoding?.kind === 'arrival' && dirty.alerts.has(decoding.arrival.name.key)
     })
   }
 
@@ -301,14 +305,14 @@ export function openForwarderLane(deps: ForwarderDeps, context: LaneContext): Fo
     const index = round.indexes[at] ?? -1
     const decoding = window.decoded[index]
     if (decoding?.kind !== 'arrival') return
-    const { key, alert, version, record } = decoding.arrival
+    const { name, alert, version, record } = decoding.arrival
     switch (fate.kind) {
       case 'delivered': {
         const nowMs = clock.now()
-        ledger.markDelivered(key, { version, contentHash: alert.contentHash, offset: record.offset, atMs: nowMs })
-        dirty.alerts.set(key, { tenantId: alert.tenantId, alertId: alert.alertId })
-        window.fates[index] = { kind: 'delivered', again: fate.known }
-        deps.observe.accepted(nowMs - Date.parse(alert.version), nowMs - alert.observedAt)
+        ledger.markDelivered(name, { version, contentHash: alert.contentHash, offset: record.offset, atMs: nowMs })
+        dirty.alerts.set(name.key, name)
+        window.fates[index] = fate.known ? DELIVERED_AGAIN : DELIVERED
+        deps.observe.accepted(nowMs - instantMs(version), nowMs - alert.observedAt)
         break
       }
       case 'park':

@@ -1,4 +1,6 @@
 import type { Delivery, LedgerMark, Totals } from '../schemas/types.ts'
+import type { AlertName } from './alert-name.ts'
+import { alertKey, alertName } from './alert-name.ts'
 import { digestOf } from './digest.ts'
 import type { Digest, PackedVersion, TableMark } from './ledger-table.ts'
 import { LedgerTable } from './ledger-table.ts'
@@ -74,8 +76,9 @@ export class Ledger {
       if (isNews) this.#totals.set(delivery.tenantId, delivery.totals)
       return isNews
     }
-    const key = alertKey(delivery.tenantId, delivery.alertId)
-    const digest = this.#digestOf(key)
+    const name = alertName(delivery.tenantId, delivery.alertId)
+    const { key } = name
+    const digest = this.#digestOf(name)
     const delivered = delivery.delivered && tableMark(delivery.delivered)
     const isNews = delivered ? this.#delivered.setUnlessOlder(digest, delivered) : this.#delivered.get(digest) === null
     const parked = delivery.parked && tableMark(delivery.parked)
@@ -96,7 +99,7 @@ export class Ledger {
 
   /** A tombstone of the deliveries topic. */
   forget(key: string): void {
-    this.#delivered.delete(this.#digestOf(key))
+    this.#delivered.delete(this.#digestOf({ key, digest: digestOf(key) }))
     this.#parked.delete(key)
   }
 
@@ -117,18 +120,23 @@ export class Ledger {
     return new Set([...this.#parked.keys()].map(key => key.slice(0, key.indexOf('/'))))
   }
 
-  relationToDelivered(key: string, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
-    return relation(this.#delivered.get(this.#digestOf(key)), version, contentHash, offset)
+  relationToDelivered(alert: AlertName, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
+    return relation(this.#delivered.get(this.#digestOf(alert)), version, contentHash, offset)
   }
 
-  relationToParked(key: string, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
+  relationToParked(
+    { key }: Pick<AlertName, 'key'>,
+    version: PackedVersion,
+    contentHash: Buffer,
+    offset: number,
+  ): Relation {
     return relation(this.#parked.get(key) ?? null, version, contentHash, offset)
   }
 
-  markDelivered(key: string, mark: Mark): void {
-    this.#delivered.set(this.#digestOf(key), toTable(mark))
-    const parked = this.#parked.get(key)
-    if (parked && compareVersions(parked.version, mark.version) <= 0) this.#parked.delete(key)
+  markDelivered(alert: AlertName, mark: Mark): void {
+    this.#delivered.set(this.#digestOf(alert), toTable(mark))
+    const parked = this.#parked.get(alert.key)
+    if (parked && compareVersions(parked.version, mark.version) <= 0) this.#parked.delete(alert.key)
   }
 
   markParked(key: string, mark: Mark): void {
@@ -136,10 +144,10 @@ export class Ledger {
   }
 
   /** The ledger record of an alert, as it stands now. */
-  delivery(tenantId: string, alertId: string): Delivery {
-    const key = alertKey(tenantId, alertId)
-    const delivered = this.#delivered.get(this.#digestOf(key))
-    const parked = this.#parked.get(key) ?? null
+  delivery(alert: AlertName): Delivery {
+    const { tenantId, alertId } = alert
+    const delivered = this.#delivered.get(this.#digestOf(alert))
+    const parked = this.#parked.get(alert.key) ?? null
     return {
       tenantId,
       alertId,
@@ -190,10 +198,10 @@ export class Ledger {
     return [...this.#totals.keys()]
   }
 
-  #digestOf(key: string): Digest {
-    if (this.#removals.size === 0) return digestOf(key)
+  #digestOf({ key, digest }: Pick<AlertName, 'key' | 'digest'>): Digest {
+    if (this.#removals.size === 0) return digest
     const removals = this.#removals.get(key.slice(0, key.indexOf('/'))) ?? 0
-    return digestOf(removals === 0 ? key : `${key}\0${removals}`)
+    return removals === 0 ? digest : digestOf(`${key}\0${removals}`)
   }
 
   /** Forgets what was delivered or parked longer ago than the topic keeps it. Returns how many deliveries went. */
@@ -202,11 +210,6 @@ export class Ledger {
     for (const [key, parked] of this.#parked) if (parked.day < day) this.#parked.delete(key)
     return this.#delivered.expire(day)
   }
-}
-
-/** Key of an alert in topics and ledger. */
-export function alertKey(tenantId: string, alertId: string): string {
-  return `${tenantId}/${alertId}`
 }
 
 function relation(known: TableMark | null, version: PackedVersion, contentHash: Buffer, offset: number): Relation {
@@ -236,7 +239,7 @@ function tableMark(mark: LedgerMark): TableMark {
 }
 
 function toRecord(mark: TableMark): LedgerMark {
-  const contentHash = Buffer.alloc(8)
+  const contentHash = Buffer.allocUnsafe(8) // all of it is written
   contentHash.writeUInt32BE(mark.hashHi, 0)
   contentHash.writeUInt32BE(mark.hashLo, 4)
   return { version: unpackVersion(mark.version), contentHash, offset: mark.offset, at: mark.day * DAY_MS }

@@ -47,20 +47,43 @@ export interface ParkingBudget {
 const SPAN_RECORDS = 1_000
 
 export function parkingBudget(countMax: number, shareMax: number): ParkingBudget {
-  // newest last; 1 = parked
-  let span: number[] = []
-  const parkedIn = (records: readonly number[]): number => records.reduce((sum, one) => sum + one, 0)
-  const withNew = (parked: number, others: number): number[] =>
-    [...span, ...new Array<number>(others).fill(0), ...new Array<number>(parked).fill(1)].slice(-SPAN_RECORDS)
+  // runs of records, oldest first, of SPAN_RECORDS at most together
+  let span: readonly Run[] = []
+  const withNew = (parked: number, others: number): readonly Run[] =>
+    newest([...span, { count: others, isParked: false }, { count: parked, isParked: true }])
   return {
     allows(wanted, settled) {
       if (wanted === 0) return true
       const next = withNew(wanted, settled)
-      const parked = parkedIn(next)
-      return parked <= countMax || parked <= shareMax * next.length
+      const parked = countOf(next.filter(({ isParked }) => isParked))
+      return parked <= countMax || parked <= shareMax * countOf(next)
     },
     note(parked, others) {
       span = withNew(parked, others)
     },
   }
+}
+
+interface Run {
+  readonly count: number
+  readonly isParked: boolean
+}
+
+function countOf(runs: readonly Run[]): number {
+  return runs.reduce((sum, { count }) => sum + count, 0)
+}
+
+/** The last SPAN_RECORDS of them, neighbours of one kind as one run. */
+function newest(runs: readonly Run[]): readonly Run[] {
+  const kept: Run[] = []
+  let room = SPAN_RECORDS
+  for (const { count, isParked } of runs.toReversed()) {
+    const taken = Math.min(count, room)
+    room -= taken
+    if (taken === 0) continue
+    const last = kept.at(-1)
+    if (last?.isParked === isParked) kept[kept.length - 1] = { count: last.count + taken, isParked }
+    else kept.push({ count: taken, isParked })
+  }
+  return kept.toReversed()
 }

@@ -3,8 +3,8 @@ import { decodeLearning } from '../platform/avro/codec.ts'
 import type { OutRecord, Publisher } from '../platform/kafka/producer.ts'
 import type { LogReader } from '../platform/kafka/reader.ts'
 import type { GraphAlert, Parked } from '../schemas/types.ts'
+import { alertKey, alertName } from './alert-name.ts'
 import type { Ledger } from './ledger.ts'
-import { alertKey } from './ledger.ts'
 import { packVersion } from './version.ts'
 
 export interface ReturningDeps {
@@ -62,7 +62,7 @@ export async function retryParkedOf(tenantIds: ReadonlySet<string>, deps: Return
 function isDelivered({ tenantId, alertId, version, contentHash }: GraphAlert, ledger: Ledger): boolean {
   const packed = packVersion(version)
   if (packed === null) return false
-  const relation = ledger.relationToDelivered(alertKey(tenantId, alertId), packed, contentHash, TO_THE_END)
+  const relation = ledger.relationToDelivered(alertName(tenantId, alertId), packed, contentHash, TO_THE_END)
   return relation === 'same' || relation === 'older' || relation === 'this-record'
 }
 

@@ -2,8 +2,9 @@ import type { Codec } from '../platform/avro/codec.ts'
 import type { OutRecord, Publisher } from '../platform/kafka/producer.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, Parked } from '../schemas/types.ts'
+import type { AlertName } from './alert-name.ts'
+import { alertKey, alertName } from './alert-name.ts'
 import type { Ledger, TotalsDelta } from './ledger.ts'
-import { alertKey } from './ledger.ts'
 import type { Parking, ParkingBudget } from './park.ts'
 import { parkedRecord } from './park.ts'
 import type { Fate, Window } from './window.ts'
@@ -22,7 +23,8 @@ export interface SettleDeps {
 
 /** Alerts and tenants whose ledger record is not acked in its newest state. */
 export interface Dirty {
-  readonly alerts: Map<string, { readonly tenantId: string; readonly alertId: string }>
+  /** By key. */
+  readonly alerts: Map<string, AlertName>
   readonly tenants: Set<string>
 }
 
@@ -93,19 +95,19 @@ function notParked({ fates }: Window): number {
 /** Makes durable what is certain so far. Rejects with a TransientError; what was not acked stays dirty. */
 export async function flushLedger({ ledger, dirty, publisher, topics, codecs, lane }: SettleDeps): Promise<void> {
   while (dirty.alerts.size + dirty.tenants.size > 0) {
-    const alerts = [...dirty.alerts].slice(0, LEDGER_BATCH_RECORDS_MAX)
+    const alerts = [...dirty.alerts.values()].slice(0, LEDGER_BATCH_RECORDS_MAX)
     // totals only with the last of the alerts they count
     const tenants = alerts.length === dirty.alerts.size ? [...dirty.tenants].slice(0, LEDGER_BATCH_RECORDS_MAX) : []
-    const deliveries = [
-      ...alerts.map(([, { tenantId, alertId }]) => ledger.delivery(tenantId, alertId)),
-      ...tenants.flatMap(tenantId => ledger.totals(tenantId) ?? []),
-    ]
-    const records: OutRecord[] = deliveries.map(delivery => ({
-      key: alertKey(delivery.tenantId, delivery.alertId),
-      value: codecs.deliveries.encode(delivery),
+    const records: OutRecord[] = alerts.map(name => ({
+      key: name.key,
+      value: codecs.deliveries.encode(ledger.delivery(name)),
     }))
+    for (const tenantId of tenants) {
+      const totals = ledger.totals(tenantId)
+      if (totals) records.push({ key: alertKey(tenantId, totals.alertId), value: codecs.deliveries.encode(totals) })
+    }
     await publisher.append(topics.deliveries, lane, records, 'ledger')
-    for (const [key] of alerts) dirty.alerts.delete(key)
+    for (const { key } of alerts) dirty.alerts.delete(key)
     for (const tenantId of tenants) dirty.tenants.delete(tenantId)
   }
 }
@@ -129,7 +131,9 @@ async function appendParked(parkings: readonly Parking[], deps: SettleDeps, nowM
 
 function parkingsOf(window: Window): { readonly index: number; readonly parking: Parking }[] {
   const parks: { readonly index: number; readonly parking: Parking }[] = []
-  for (const [index, fate] of window.fates.entries()) {
+  let index = -1
+  for (const fate of window.fates) {
+    index++
     const decoding = window.decoded[index]
     if (fate?.kind !== 'park' || !decoding) continue
     const { reason, detail } = fate
@@ -149,23 +153,24 @@ function parkingsOf(window: Window): { readonly index: number; readonly parking:
 function markParked(window: Window, index: number, parking: Parking, deps: SettleDeps, nowMs: number): void {
   const decoding = window.decoded[index]
   if (!decoding) return
-  const alertId = ledgerAlertId(parking)
-  const key = alertKey(parking.tenantId, alertId)
+  const name = alertName(parking.tenantId, ledgerAlertId(parking))
   const readable = decoding.kind === 'arrival' ? decoding.arrival : null
-  deps.ledger.markParked(key, {
+  deps.ledger.markParked(name.key, {
     version: readable?.version ?? NO_VERSION,
     contentHash: readable?.alert.contentHash ?? rawHash(parking.record),
     offset: parking.record.offset,
     atMs: nowMs,
   })
-  deps.dirty.alerts.set(key, { tenantId: parking.tenantId, alertId })
+  deps.dirty.alerts.set(name.key, name)
 }
 
 /** Each record counts once, however often its window is read: those before `upTo` are in the totals already. */
 function count(window: Window, { ledger, dirty }: SettleDeps, nowMs: number): void {
   const counts = new Map<string, { readonly delta: Record<keyof TotalsDelta, number>; upTo: number }>()
   const waiting = new Set<string>()
-  for (const [index, decoding] of window.decoded.entries()) {
+  let index = -1
+  for (const decoding of window.decoded) {
+    index++
     const { tenantId } = decoding.kind === 'arrival' ? decoding.arrival.alert : decoding.unreadable
     const record = window.records[index]
     if (!record || waiting.has(tenantId) || record.offset < ledger.countedUpTo(tenantId)) continue

@@ -2,6 +2,7 @@ import type { PackedVersion } from './ledger-table.ts'
 
 const DAY_MS = 86_400_000
 const TICKS_PER_SECOND = 10_000_000
+const TICKS_PER_MS = 10_000
 const TWO_32 = 4_294_967_296
 
 /** Where what stands in `2026-11-23T10:11:12.1234567Z`, the only form that pollers write. */
@@ -42,9 +43,20 @@ export function unpackVersion({ hi, lo }: PackedVersion): string {
   if (dayOf.day !== day) dayOf = { day, text: new Date(day * DAY_MS).toISOString().slice(0, 10) }
   const tick = (hi % 256) * TWO_32 + lo
   const second = Math.floor(tick / TICKS_PER_SECOND)
-  const part = (value: number): string => String(value).padStart(2, '0')
-  const time = `${part(Math.floor(second / 3_600))}:${part(Math.floor(second / 60) % 60)}:${part(second % 60)}`
-  return `${dayOf.text}T${time}.${String(tick % TICKS_PER_SECOND).padStart(7, '0')}Z`
+  const time = `${twoDigits(Math.floor(second / 3_600))}:${twoDigits(Math.floor(second / 60) % 60)}:${twoDigits(second % 60)}`
+  // a leading 1 keeps the zeros
+  return `${dayOf.text}T${time}.${String(TICKS_PER_SECOND + (tick % TICKS_PER_SECOND)).slice(1)}Z`
+}
+
+const TWO_DIGITS = Array.from({ length: 100 }, (_, value) => String(value).padStart(2, '0'))
+
+function twoDigits(value: number): string {
+  return TWO_DIGITS[value] ?? String(value)
+}
+
+/** Milliseconds since the epoch, fraction cut off. */
+export function instantMs({ hi, lo }: PackedVersion): number {
+  return Math.floor(hi / 256) * DAY_MS + Math.floor(((hi % 256) * TWO_32 + lo) / TICKS_PER_MS)
 }
 
 /** Negative: `a` is older. */

@@ -3,6 +3,7 @@ import { decodeLearning } from '../platform/avro/codec.ts'
 import type { LogRecord } from '../platform/kafka/queue.ts'
 import type { ParkReason } from '../schemas/parking.ts'
 import type { GraphAlert } from '../schemas/types.ts'
+import { alertKey } from './alert-name.ts'
 import type { Decoding } from './decode.ts'
 import { decode } from './decode.ts'
 import { dedupe } from './dedupe.ts'
@@ -11,7 +12,6 @@ import type { TenantDirectory } from './enrich.ts'
 import type { EngineFormat } from './format.ts'
 import { itemOf } from './format.ts'
 import type { Ledger } from './ledger.ts'
-import { alertKey } from './ledger.ts'
 import { packVersion } from './version.ts'
 
 /** What became of one record. */
@@ -73,17 +73,23 @@ export function nextRound(
   const indexes: number[] = []
   // a later revision waits until it is certain that this one is parked, and is then judged against that
   const busy = new Set<string>()
-  for (const [index, decoding] of window.decoded.entries()) {
-    if (window.fates[index]?.kind === 'park' && decoding.kind === 'arrival') busy.add(decoding.arrival.key)
+  // counted by hand, here and wherever all records pass: `entries()` makes an array for each
+  let at = -1
+  for (const decoding of window.decoded) {
+    at++
+    if (window.fates[at]?.kind === 'park' && decoding.kind === 'arrival') busy.add(decoding.arrival.name.key)
   }
-  for (const [index, decoding] of window.decoded.entries()) {
+  let index = -1
+  for (const decoding of window.decoded) {
+    index++
     if (window.fates[index] !== null) continue
     if (decoding.kind === 'unreadable') {
       window.fates[index] = fateOfUnreadable(decoding.unreadable, ledger)
       continue
     }
     const { arrival } = decoding
-    if (busy.has(arrival.key)) continue
+    const { key } = arrival.name
+    if (busy.has(key)) continue
     const verdict = dedupe(arrival, ledger)
     switch (verdict.kind) {
       case 'drop':
@@ -98,7 +104,7 @@ export function nextRound(
           window.fates[index] = tenant
           break
         }
-        busy.add(arrival.key)
+        busy.add(key)
         const formatted = itemOf(arrival.alert, tenant.json, format, arrival.record.trace)
         if (formatted.kind === 'park') {
           window.fates[index] = formatted
@@ -120,7 +126,7 @@ function fateOfUnreadable(
   ledger: Ledger,
 ): Fate {
   const key = alertKey(tenantId, ledgerAlertId({ alertId, record }))
-  const relation = ledger.relationToParked(key, NO_VERSION, rawHash(record), record.offset)
+  const relation = ledger.relationToParked({ key }, NO_VERSION, rawHash(record), record.offset)
   return relation === 'this-record' ? { kind: 'parked-before' } : { kind: 'park', reason, detail }
 }
 

@@ -108,7 +108,9 @@ function createLabelSets({ labels }: Instrument): LabelSets {
   const closed = new Map(Object.entries(labels).flatMap(([name, values]) => ('open' in values ? [] : [[name, values]])))
   const names = [...closed.keys()]
   const known = new Map<string, Attributes>()
+  const none: Attributes = {}
   function find(given: Texts): Attributes {
+    if (names.length === 0) return none
     const key = names.length === 1 ? (given[names[0] ?? ''] ?? '') : names.map(name => given[name]).join('\n')
     return known.get(key) ?? bounded(given)
   }

@@ -42,7 +42,9 @@ export function groupItems(
   const groups: Group[] = []
   let entries: Entry[] = []
   let bytes = EMPTY_BYTES
-  for (const [index, item] of items.entries()) {
+  let index = -1
+  for (const item of items) {
+    index++
     const size = itemBytes(item)
     if (entries.length > 0 && (entries.length >= limits.maxItems || bytes + size > limits.maxBytes)) {
       groups.push(newGroup(entries, accepted))

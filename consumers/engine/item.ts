@@ -54,15 +54,31 @@ export function beforeAlert(item: EngineItem): string {
   )
 }
 
-/** Bytes that the item takes in a body, its closing brace and one comma included. */
+const NAMES = `{"id":,"tenant":,"alertId":,"version":,"source":,"observedAt":"","alert":`
+const REPLAY_NAMES = `,"replay":{"id":,"reason":,"by":}`
+
+/** Bytes that the item takes in a body, its closing brace and one comma included. Its texts are not built for it. */
 export function itemBytes(item: EngineItem): number {
+  const { replay } = item
   return (
-    Buffer.byteLength(beforeTenant(item)) +
+    NAMES.length +
+    jsonBytes(item.id) +
     item.tenantJson.length +
-    Buffer.byteLength(beforeAlert(item)) +
+    jsonBytes(item.alertId) +
+    jsonBytes(item.version) +
+    jsonBytes(item.source) +
+    isoBytes(item.observedAtMs) +
+    (replay ? REPLAY_NAMES.length + jsonBytes(replay.id) + jsonBytes(replay.reason) + jsonBytes(replay.by) : 0) +
     item.alert.length +
     2
   )
+}
+
+/** What JSON.stringify puts between quotes as it is. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+
+function jsonBytes(text: string): number {
+  return PLAIN.test(text) ? text.length + 2 : Buffer.byteLength(JSON.stringify(text))
 }
 
 let isoOf = { ms: 0, text: new Date(0).toISOString() }
@@ -73,4 +89,11 @@ function isoTime(ms: number): string {
   const held = Number.isNaN(ms) ? 0 : Math.min(MAX_DATE_MS, Math.max(-MAX_DATE_MS, ms))
   isoOf = { ms, text: new Date(held).toISOString() }
   return isoOf.text
+}
+
+const ISO_BYTES = '1970-01-01T00:00:00.000Z'.length
+const YEAR_10000_MS = Date.UTC(10_000, 0, 1)
+
+function isoBytes(ms: number): number {
+  return ms >= 0 && ms < YEAR_10000_MS ? ISO_BYTES : isoTime(ms).length
 }

@@ -380,9 +380,10 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     for (const message of messages) {
       const offset = Number(message.offset)
       if (offset < from) continue // a seek landed inside a batch
-      const record = { offset, timestampMs: Number(message.timestamp), key: message.key, value: message.value }
+      const { key, value } = message
+      const timestampMs = Number(message.timestamp)
       const trace = topic === stream ? options.readTrace?.(message.headers) : undefined
-      records.push(trace ? { ...record, trace } : record)
+      records.push(trace ? { offset, timestampMs, key, value, trace } : { offset, timestampMs, key, value })
     }
     const next = Number(batch.lastOffset()) + 1
     resolveOffset(batch.lastOffset())

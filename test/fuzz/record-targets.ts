@@ -251,7 +251,7 @@ export const kafkaRecord: Target = {
       return `${fate.reason} ${parked.detail}`
     }
     if (items.length === 0) return JSON.stringify(fate)
-    must(decoding.kind === 'arrival' && decoding.arrival.key === key.toString(), 'sent under another key')
+    must(decoding.kind === 'arrival' && decoding.arrival.name.key === key.toString(), 'sent under another key')
     const body = buildBody(items)
     const alert = items[0]?.alert ?? Buffer.alloc(0)
     if (parsed(alert.toString()) !== undefined)

@@ -73,12 +73,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'duplicate',
     guard: 'a revision that is delivered is dropped',
     file: 'consumers/dedupe.ts',
-    edits: [
-      [
-        "case 'same':\n      return { kind: 'drop', why: 'duplicate' }",
-        "case 'same':\n      return { kind: 'forward' }",
-      ],
-    ],
+    edits: [["case 'same':\n      return DUPLICATE", "case 'same':\n      return FORWARD"]],
   },
   {
     name: 'this-record',
@@ -182,7 +177,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'dirty-after-restore',
     guard: 'a newer ledger record that an older one follows is written again',
     file: 'consumers/lane.ts',
-    edits: [['else dirty.alerts.set(key, { tenantId, alertId })', '']],
+    edits: [['else dirty.alerts.set(key, alertName(tenantId, alertId))', '']],
   },
   {
     name: 'dirty-totals',
@@ -262,7 +257,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'alert-once-a-round',
     guard: 'of one alert there is one revision in a round',
     file: 'consumers/window.ts',
-    edits: [['busy.add(arrival.key)', '']],
+    edits: [['\n        busy.add(key)\n', '\n']],
   },
   {
     name: 'joined-anew-after-failure',

@@ -82,6 +82,35 @@ describe('the body', () => {
     expect(buildBody([]).bytes.toString()).toBe('{"items":[]}')
   })
 
+  test('is exactly so long, whatever the texts and the time in it are', () => {
+    const text = fc.string({
+      unit: fc.oneof(fc.constantFrom('"', '\\', '\0', '\x7f', ' ', '~', 'ü', '\u2028', '\ud800', '😀'), fc.string()),
+    })
+    const time = fc.oneof(fc.double(), fc.integer(), fc.constantFrom(253_402_300_799_999, 253_402_300_800_000, -1))
+    const mark = fc.option(fc.record({ id: text, reason: text, by: text }))
+    fc.assert(
+      fc.property(text, text, time, mark, (alertId, source, observedAtMs, replay) => {
+        const one = { ...item(1), alertId, source, observedAtMs, ...(replay ? { replay } : {}) }
+        expect(buildBody([one]).bytes.length).toBe(ENVELOPE_BYTES + itemBytes(one) - 1)
+      }),
+    )
+  })
+
+  test('is hashed without the alerts that the ids stand for, and with those that were converted', () => {
+    const [first, second] = [item(1), { ...item(2), isConverted: true }]
+    const text = buildBody([first, second]).bytes.toString()
+    const hashed = text.slice('{"items":['.length, -']}'.length - 1).replace(`${first.alert.toString()}}`, '')
+    const digest = createHash('sha256').update(hashed).digest('base64url')
+    expect(buildBody([first, second]).digest).toBe(digest)
+  })
+
+  test('may be larger than the room that is kept to hash it', () => {
+    const huge = { ...item(1, JSON.stringify({ text: 'x'.repeat(1024 * 1024) })), isConverted: true }
+    const { bytes, digest } = buildBody([huge])
+    expect(digest).toBe(createHash('sha256').update(bytes.subarray('{"items":['.length, -3)).digest('base64url'))
+    expect(buildBody([item(2)]).digest).toBe(buildBody([item(2)]).digest)
+  })
+
   test('has the same digest when it is built again and another one when anything in it differs', () => {
     const batch = items(3)
     expect(buildBody(items(3))).toEqual(buildBody(batch))

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
-import { systemClock } from '../../platform/clock.ts'
+import { alertName } from '../../consumers/alert-name.ts'
 import { Ledger } from '../../consumers/ledger.ts'
 import { retryParkedOf } from '../../consumers/returning.ts'
 import { packVersion } from '../../consumers/version.ts'
+import { systemClock } from '../../platform/clock.ts'
 import type { GraphAlert } from '../../schemas/types.ts'
 import { fakeRegistry, realCodecs, valueOf } from './fakes/codecs.ts'
 import { fakeBroker } from './fakes/publisher.ts'
@@ -88,7 +89,7 @@ test('what was delivered since, or discarded, stays where it is', async () => {
   await park({ alertId: 'parked-again', version: 2 }, 'off-boarded')
   const { version, contentHash } = alertOf({ alertId: 'delivered' })
   const mark = { version: packVersion(version) ?? { hi: 0, lo: 0 }, contentHash, offset: 7, atMs: 1_764_000_000_000 }
-  ledger.markDelivered(`${TENANT_A}/delivered`, mark)
+  ledger.markDelivered(alertName(TENANT_A, 'delivered'), mark)
   expect(await retry(TENANT_A)).toBe(1)
   expect(sent().map(({ alertId, version }) => [alertId, version.slice(-2)])).toEqual([['parked-again', '2Z']])
 })

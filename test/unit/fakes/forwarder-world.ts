@@ -5,11 +5,11 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { alertKey } from '../../../consumers/alert-name.ts'
 import { itemId } from '../../../consumers/engine/item.ts'
 import type { EngineFormat } from '../../../consumers/format.ts'
 import type { ForwarderDeps, ForwarderLane, ForwarderLimits } from '../../../consumers/lane.ts'
 import { openForwarderLane } from '../../../consumers/lane.ts'
-import { alertKey } from '../../../consumers/ledger.ts'
 import type { Fate } from '../../../consumers/window.ts'
 import type { LogRecord } from '../../../platform/kafka/queue.ts'
 import { RecordQueue } from '../../../platform/kafka/queue.ts'
@@ -20,8 +20,8 @@ import { fakeRegistry, realCodecs, valueOf } from './codecs.ts'
 import { fakeEngine, fakeForward } from './engine.ts'
 import { recordingLog } from './log.ts'
 import { fakeBroker } from './publisher.ts'
-import { alertRecord, LANE, LANES, logRecord, TENANT_A, TENANT_B, TENANT_C, tenantOf } from './records.ts'
 import type { AlertSpec } from './records.ts'
+import { alertRecord, LANE, LANES, logRecord, TENANT_A, TENANT_B, TENANT_C, tenantOf } from './records.ts'
 
 export const TOPICS = { alerts: 'alerts', tenants: 'tenants', deliveries: 'deliveries', parked: 'parked' } as const
 const STEPS_MAX = 4_000

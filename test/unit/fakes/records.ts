@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { alertKey } from '../../../consumers/ledger.ts'
+import { alertKey } from '../../../consumers/alert-name.ts'
 import type { Codec } from '../../../platform/avro/codec.ts'
 import { laneOf } from '../../../platform/kafka/lane-of.ts'
 import type { LogRecord } from '../../../platform/kafka/queue.ts'
