@@ -41,17 +41,22 @@ export async function runReplay(ranges: readonly Range[], selection: Selection, 
   await deps.target.resume(last?.note ?? '')
   const [first] = ranges
   // from here on the target is known to be ours
-  if (!last && first) await take(first, first.from, '', counts, deps)
+  if (!last && first) await take([placeIn(first, first.from)], counts, deps)
   const rests = ranges.map(range => {
     const { offset, note } = noted.get(range.lane) ?? { offset: range.from, note: '' }
     return { range, from: offset, isDone: parseNote(note)?.state === LANE_DONE }
   })
   let done = rests.reduce((sum, { range, from }) => sum + from - range.from, 0)
   let notedMs = deps.nowMs()
+  /** Read to their end, which is not noted yet: to wait for disk and broker at each takes longer than a small lane does. */
+  let ended: At[] = []
   for await (const { range, from, batch } of ahead(stepsOf(rests, selection, deps))) {
-    if (deps.signal.aborted) return stopAt(range, from, counts, deps)
+    if (deps.signal.aborted) {
+      await take([...ended, placeIn(range, from)], counts, deps)
+      return { kind: 'stopped', counts }
+    }
     if (batch === null) {
-      await take(range, range.to, LANE_DONE, counts, deps)
+      ended.push({ lane: range.lane, offset: range.to, state: LANE_DONE })
       continue
     }
     const room = selection.max === null ? Infinity : selection.max - counts.written
@@ -67,11 +72,24 @@ export async function runReplay(ranges: readonly Range[], selection: Selection, 
       return { kind: 'max', counts }
     }
     if (deps.nowMs() - notedMs >= NOTE_EVERY_MS) {
-      await take(range, batch.next, '', counts, deps)
+      await take([...ended, placeIn(range, batch.next)], counts, deps)
+      ended = []
       notedMs = deps.nowMs()
     }
   }
+  if (ended.length > 0) await take(ended, counts, deps)
   return { kind: 'done', counts }
+}
+
+/** How far a lane was read. */
+interface At {
+  readonly lane: number
+  readonly offset: number
+  readonly state: string
+}
+
+function placeIn({ lane }: Range, offset: number): At {
+  return { lane, offset, state: '' }
 }
 
 interface Step {
@@ -114,15 +132,17 @@ async function* ahead<T>(source: AsyncGenerator<T, void>): AsyncGenerator<T, voi
   }
 }
 
-async function stopAt(range: Range, position: number, counts: RunCounts, deps: RunDeps): Promise<RunEnd> {
-  await take(range, position, '', counts, deps)
-  return { kind: 'stopped', counts }
-}
-
-async function take(range: Range, offset: number, state: string, counts: RunCounts, deps: RunDeps): Promise<void> {
+async function take(places: readonly At[], counts: RunCounts, deps: RunDeps): Promise<void> {
   const target = await deps.target.flush()
-  const note = JSON.stringify({ state, written: counts.written, target, at: deps.nowMs() })
-  await deps.bookmark.write(deps.topics.alerts, range.lane, offset, note)
+  const at = deps.nowMs()
+  await deps.bookmark.write(
+    deps.topics.alerts,
+    places.map(({ lane, offset, state }) => ({
+      lane,
+      offset,
+      note: JSON.stringify({ state, written: counts.written, target, at }),
+    })),
+  )
 }
 
 interface Note {

@@ -13,9 +13,16 @@ export interface Bookmark {
     topic: string,
     lanes: readonly number[],
   ): Promise<ReadonlyMap<number, { readonly offset: number; readonly note: string }>>
-  /** Durable when it resolves. `note` is at most 4,000 characters. */
-  write(topic: string, lane: number, offset: number, note: string): Promise<void>
+  /** Durable when it resolves; of several lanes all or none. */
+  write(topic: string, places: readonly Place[]): Promise<void>
   close(): Promise<void>
+}
+
+interface Place {
+  readonly lane: number
+  readonly offset: number
+  /** At most 4,000 characters. */
+  readonly note: string
 }
 
 const NO_GENERATION = -1
@@ -38,13 +45,23 @@ export async function openBookmark(kafka: KafkaClient, groupId: string, crash: C
           .map(({ partition, offset, metadata }) => [partition, { offset: Number(offset), note: metadata ?? '' }]),
       )
     },
-    async write(topic, partition, offset, metadata) {
+    async write(topic, places) {
       const coordinator = await cluster.findGroupCoordinator({ groupId })
       const commit = {
         groupId,
         groupGenerationId: NO_GENERATION,
         memberId: NO_MEMBER,
-        topics: [{ topic, partitions: [{ partition, offset: String(offset), metadata }] }],
+        topics: [
+          {
+            topic,
+            // a group's offsets go to its coordinator's log as one batch
+            partitions: places.map(({ lane, offset, note }) => ({
+              partition: lane,
+              offset: String(offset),
+              metadata: note,
+            })),
+          },
+        ],
       }
       await withSteps(crash, 'replay-noted', () => coordinator.offsetCommit(commit))
     },

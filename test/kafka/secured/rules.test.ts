@@ -25,7 +25,10 @@ beforeAll(async () => {
   await admin.disconnect()
   // the first answer about a group may be that the coordinator is still loading
   const root = await openBookmark(ground.root(), 'first')
-  await vi.waitFor(() => root.write(`${PREFIX}tenants`, 0, 0, ''), { timeout: 60_000, interval: 100 })
+  await vi.waitFor(() => root.write(`${PREFIX}tenants`, [{ lane: 0, offset: 0, note: '' }]), {
+    timeout: 60_000,
+    interval: 100,
+  })
   await root.close()
   await grant(ground.root(), PREFIX)
 })
@@ -59,7 +62,7 @@ const ON_GROUPS: Readonly<Record<'Read' | 'Describe' | 'Delete', Attempt>> = {
   Read: async ({ kafka }, group) => {
     const bookmark = await openBookmark(kafka, group)
     try {
-      await bookmark.write(`${PREFIX}tenants`, 0, 0, '')
+      await bookmark.write(`${PREFIX}tenants`, [{ lane: 0, offset: 0, note: '' }])
     } finally {
       await bookmark.close()
     }
