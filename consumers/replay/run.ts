@@ -50,14 +50,13 @@ export async function runReplay(ranges: readonly Range[], selection: Selection, 
   let notedMs = deps.nowMs()
   /** Read to their end, which is not noted yet: to wait for disk and broker at each takes longer than a small lane does. */
   let ended: At[] = []
-  for await (const { range, from, batch } of ahead(stepsOf(rests, selection, deps))) {
+  for await (const step of ahead(stepsOf(rests, selection, deps))) {
+    ended.push(...step.ended.map(({ lane, to }) => ({ lane, offset: to, state: LANE_DONE })))
+    if (step.next === null) break
+    const { range, from, batch } = step.next
     if (deps.signal.aborted) {
       await take([...ended, placeIn(range, from)], counts, deps)
       return { kind: 'stopped', counts }
-    }
-    if (batch === null) {
-      ended.push({ lane: range.lane, offset: range.to, state: LANE_DONE })
-      continue
     }
     const room = selection.max === null ? Infinity : selection.max - counts.written
     const chosen = batch.chosen.slice(0, room)
@@ -93,11 +92,10 @@ function placeIn({ lane }: Range, offset: number): At {
 }
 
 interface Step {
-  readonly range: Range
-  /** All before it was in earlier steps. */
-  readonly from: number
-  /** null: the range was read to its end. */
-  readonly batch: Batch | null
+  /** Read to their end since the step before; not a step of their own, or nothing would be read ahead of it. */
+  readonly ended: readonly Range[]
+  /** `from`: all of the range before it was in earlier steps. null: all ranges are read. */
+  readonly next: { readonly range: Range; readonly from: number; readonly batch: Batch } | null
 }
 
 async function* stepsOf(
@@ -105,15 +103,18 @@ async function* stepsOf(
   selection: Selection,
   deps: ScanDeps,
 ): AsyncGenerator<Step, void> {
+  let ended: Range[] = []
   for (const { range, from, isDone } of rests) {
     if (isDone) continue
     let position = from
     for await (const batch of scan(range, selection, deps, from)) {
-      yield { range, from: position, batch }
+      yield { ended, next: { range, from: position, batch } }
+      ended = []
       position = batch.next
     }
-    yield { range, from: position, batch: null }
+    ended.push(range)
   }
+  yield { ended, next: null }
 }
 
 /** What comes next is read while this is written: also over the end of a lane, whose writing down takes its time. */

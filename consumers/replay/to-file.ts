@@ -34,13 +34,29 @@ export async function toFile(path: string, resumed: boolean, crash: Crash | null
     throw new Error(`${path} ${why}`, { cause: error })
   }
   let position = 0
-  const lines = new Lines(CHUNK_BYTES + ONE_MORE_BYTES)
+  /** One is filled while the other is packed and written. */
+  let lines = new Lines(CHUNK_BYTES + ONE_MORE_BYTES)
+  let others = new Lines(CHUNK_BYTES + ONE_MORE_BYTES)
+  let written: Promise<void> = Promise.resolve()
 
-  async function writeOut(): Promise<void> {
-    if (lines.bytes === 0) return
-    const packed = await pack(lines.take())
-    await withSteps(crash, 'replay-to-file', () => file.write(packed, 0, packed.length, position))
+  async function put(chunk: Buffer): Promise<void> {
+    const packed = await pack(chunk)
+    await withSteps(crash, 'replay-to-file', async () => {
+      // a disk that runs full takes a part first, and refuses the rest
+      for (let at = 0; at < packed.length; ) {
+        at += (await file.write(packed, at, packed.length - at, position + at)).bytesWritten
+      }
+    })
     position += packed.length
+  }
+
+  /** Rejects with what befell the chunk before. */
+  async function writeOut(): Promise<void> {
+    await written
+    if (lines.bytes === 0) return
+    written = put(lines.take())
+    written.catch(() => {}) // whoever waits for it hears of it
+    ;[lines, others] = [others, lines]
   }
 
   return {
@@ -53,6 +69,7 @@ export async function toFile(path: string, resumed: boolean, crash: Crash | null
     },
     async flush() {
       await writeOut()
+      await written
       await file.datasync()
       return String(position)
     },
@@ -63,7 +80,10 @@ export async function toFile(path: string, resumed: boolean, crash: Crash | null
       if (size < position) throw new Error(`${path} has ${size} bytes, ${position} were written: it is another file`)
       await withSteps(crash, 'replay-file-cut', () => file.truncate(position))
     },
-    close: () => file.close(),
+    async close() {
+      await written.catch(() => {})
+      await file.close()
+    },
   }
 }
 

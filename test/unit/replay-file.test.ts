@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Chosen } from '../../consumers/replay/scan.ts'
 import { Lines } from '../../consumers/replay/target.ts'
@@ -97,3 +99,24 @@ test('what was written and not noted is taken off, and a file that is shorter th
   await expect(other.resume('100000')).rejects.toThrow('it is another file')
   await other.close()
 })
+
+test('a disk that takes only a part of the last chunk refuses the replay', async () => {
+  // the system takes what fits into a file, and refuses only what comes after
+  const limited = async (kib: number): Promise<string> => {
+    const file = join(dir, `${kib}.ndjson`)
+    const limit = ['-c', 'ulimit -f "$1"; shift; exec "$@"', 'sh', String(kib * 2)]
+    const writer = [process.execPath, 'test/unit/replay-writer.ts', file, String(LINES)]
+    const { stdout } = await promisify(execFile)('sh', [...limit, ...writer])
+    return stdout
+  }
+  const bytes = LINES * LINE_BYTES
+  expect(await limited(Math.ceil(bytes / 1024))).toBe(`durable ${bytes}`)
+  expect(await limited(Math.floor(bytes / 1024))).toBe('refused EFBIG')
+  expect(await limited(CHUNK_KIB - 1)).toBe('refused EFBIG')
+})
+
+const CHUNK_KIB = 4 * 1024
+/** One chunk and a half. */
+const LINES = 1_500
+const LINE_BYTES = `{"tenantId":"t","alertId":"a","version":"v","lane":0,"offset":0,"alert":"${'x'.repeat(4_000)}"}\n`
+  .length
