@@ -70,16 +70,15 @@ function devTenants(): ReturnType<typeof makeTenants> {
 }
 
 function devKustomization(): unknown {
-  const unchanging = { disableNameSuffixHash: true }
   return {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
-    configMapGenerator: [{ name: 'socos-tenants', files: ['tenants.yaml'], options: unchanging }],
+    configMapGenerator: [{ name: 'socos-tenants', files: ['tenants.yaml'] }],
     secretGenerator: [
       {
         name: 'socos-tenant-secrets',
         literals: devTenants().map(tenant => `${secretFileOf(tenant)}=${DEV_TENANTS.secret}`),
-        options: unchanging,
+        options: { disableNameSuffixHash: true },
       },
     ],
   }

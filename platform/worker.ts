@@ -15,6 +15,7 @@ import type { Crash } from './crash.ts'
 import { openCrash } from './crash.ts'
 import type { Check, Health } from './health.ts'
 import { startHealth } from './health.ts'
+import type { WatchedClient } from './kafka/client.ts'
 import { kafkaClient } from './kafka/client.ts'
 import { inWordsIfDenied } from './kafka/denied.ts'
 import type { Admin, KafkaClient } from './kafka/kafkajs.ts'
@@ -53,7 +54,7 @@ export interface Worker<R extends 'poller' | 'forwarder'> {
   /** Reads ranges outside of any group; connected when it is first asked for. Rejects with a TransientError. */
   reader(): Promise<LogReader>
   /** A client of its own for a consumer group. */
-  kafka(): KafkaClient
+  kafka(): WatchedClient
   topic(name: TopicName): string
   group(name: string): string
   codec<T>(name: TopicName): Promise<Codec<T>>
@@ -98,7 +99,7 @@ export async function openWorker<R extends 'poller' | 'forwarder'>(role: R): Pro
     const health = await openHealth(common, metrics)
     releasers.unshift({ name: 'health', release: () => health.server.close() })
     const access = kafkaAccess(common, log)
-    const kafka = (): KafkaClient => kafkaClient(access, log)
+    const kafka = (): WatchedClient => kafkaClient(access, log)
     const topic = (name: TopicName): string => common.topicPrefix + name
     const lanes = await patiently(() => checkTopics(kafka(), topic), log, shutdown.signal)
     const registry = registryLookup(registryAccess(common, log), systemClock)

@@ -32,16 +32,55 @@ interface ReadBatch {
   readonly records: ReadRecord[]
 }
 
-interface ReadRecord {
+/** A record as the client wants it, whose place and time are numbers until somebody asks for the client's texts. */
+class ReadRecord {
   readonly magicByte: number
   readonly attributes: number
-  readonly timestamp: string
-  readonly offset: string
+  readonly timestampMs: number
+  readonly at: number
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: Readonly<Record<string, HeaderValue | HeaderValue[]>>
   readonly isControlRecord: boolean
   readonly batchContext: object
+
+  constructor(
+    context: BatchContext,
+    place: { readonly attributes: number; readonly timestampMs: number; readonly at: number },
+    cursor: Cursor,
+  ) {
+    this.magicByte = context.magicByte
+    this.attributes = place.attributes
+    this.timestampMs = place.timestampMs
+    this.at = place.at
+    this.key = readField(cursor)
+    this.value = readField(cursor)
+    this.headers = readHeaders(cursor)
+    this.isControlRecord = context.isControlBatch
+    this.batchContext = context
+  }
+
+  get offset(): string {
+    return String(this.at)
+  }
+
+  get timestamp(): string {
+    return String(this.timestampMs)
+  }
+}
+
+/** Of any message of the client; no text is made and read again of one that was decoded here. */
+export function offsetOf(message: { readonly offset: string }): number {
+  return message instanceof ReadRecord ? message.at : Number(message.offset)
+}
+
+export function timestampMsOf(message: { readonly timestamp: string }): number {
+  return message instanceof ReadRecord ? message.timestampMs : Number(message.timestamp)
+}
+
+interface BatchContext {
+  readonly magicByte: number
+  readonly isControlBatch: boolean
 }
 
 type HeaderValue = Buffer | null
@@ -68,7 +107,7 @@ export async function decodeBatch(source: ByteSource, parts: BatchReadParts): Pr
   }
   const attributes = batch.readInt16BE(9)
   const firstTimestamp = Number(batch.readBigInt64BE(15))
-  const maxTimestamp = String(batch.readBigInt64BE(23))
+  const maxTimestamp = Number(batch.readBigInt64BE(23))
   const isLogAppendTime = (attributes & LOG_APPEND_TIME_FLAG) !== 0
   const context = {
     firstOffset: String(firstOffset),
@@ -80,7 +119,7 @@ export async function decodeBatch(source: ByteSource, parts: BatchReadParts): Pr
     producerId: String(batch.readBigInt64BE(31)),
     producerEpoch: batch.readInt16BE(39),
     firstSequence: batch.readInt32BE(41),
-    maxTimestamp,
+    maxTimestamp: String(maxTimestamp),
     timestampType: isLogAppendTime ? LOG_APPEND_TIME : CREATE_TIME,
   }
   const shared = { ...context, magicByte: batch.readInt8(4) }
@@ -95,7 +134,7 @@ export async function decodeBatch(source: ByteSource, parts: BatchReadParts): Pr
 interface Times {
   readonly first: number
   /** Set by the broker for the whole batch. */
-  readonly ofAll: string | null
+  readonly ofAll: number | null
 }
 
 function readRecords(
@@ -103,7 +142,7 @@ function readRecords(
   count: number,
   firstOffset: number,
   times: Times,
-  context: { readonly magicByte: number; readonly isControlBatch: boolean },
+  context: BatchContext,
 ): ReadRecord[] {
   const records: ReadRecord[] = []
   const cursor = { bytes, at: 0 }
@@ -113,18 +152,9 @@ function readRecords(
     const end = cursor.at + length
     const attributes = bytes[cursor.at++] ?? 0
     const timestampDelta = readVarint(cursor)
-    const offset = firstOffset + readVarint(cursor)
-    records.push({
-      magicByte: context.magicByte,
-      attributes,
-      timestamp: times.ofAll ?? String(times.first + timestampDelta),
-      offset: String(offset),
-      key: readField(cursor),
-      value: readField(cursor),
-      headers: readHeaders(cursor),
-      isControlRecord: context.isControlBatch,
-      batchContext: context,
-    })
+    const at = firstOffset + readVarint(cursor)
+    const timestampMs = times.ofAll ?? times.first + timestampDelta
+    records.push(new ReadRecord(context, { attributes, timestampMs, at }, cursor))
     if (length <= 0) break
     cursor.at = end
   }

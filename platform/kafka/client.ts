@@ -29,9 +29,19 @@ const METADATA_AGE_MS = 60_000
 const KEEP_ALIVE_MS = 60_000
 const ERROR_LEVEL: number = logLevel.ERROR
 
+export interface WatchedClient extends KafkaClient {
+  /** When it last began to connect to a broker, by the monotonic clock it was given; -Infinity: never. */
+  connectingMs(): number
+}
+
 /** Each role takes a client of its own: KafkaJS shares offset caches between consumers and producers of one. */
-export function kafkaClient(access: KafkaAccess, log: Log): KafkaClient {
-  return new Kafka({
+export function kafkaClient(
+  access: KafkaAccess,
+  log: Log,
+  uptimeMs: () => number = () => performance.now(),
+): WatchedClient {
+  let connectingMs = Number.NEGATIVE_INFINITY
+  const kafka = new Kafka({
     clientId: access.clientId,
     brokers: [...access.brokers],
     connectionTimeout: CONNECT_TIMEOUT_MS,
@@ -39,6 +49,7 @@ export function kafkaClient(access: KafkaAccess, log: Log): KafkaClient {
     enforceRequestTimeout: true,
     ssl: access.tls !== null,
     socketFactory: ({ host, port, onConnect }) => {
+      connectingMs = uptimeMs()
       const socket =
         access.tls === null
           ? connectPlain({ host, port }, onConnect)
@@ -49,6 +60,7 @@ export function kafkaClient(access: KafkaAccess, log: Log): KafkaClient {
     logLevel: logLevel.INFO,
     logCreator: () => entry => forwardLog(log, entry.level, entry.namespace, entry.log),
   })
+  return Object.assign(kafka, { connectingMs: () => connectingMs })
 }
 
 function tlsTo(host: string, port: number, texts: TlsTexts & { readonly servername?: string }): ConnectionOptions {

@@ -2,6 +2,8 @@
  * What one fetch brought of one partition, as KafkaJS's Batch, without a big integer for each record (K22). Nobody writes
  * transactions here, so none is filtered out.
  */
+import { offsetOf } from './batch-decode.ts'
+
 export interface FetchedRecord {
   readonly offset: string
   readonly isControlRecord: boolean
@@ -27,9 +29,14 @@ export class FetchedBatch {
     this.fetchedOffset = fetchedOffset
     this.rawMessages = part.messages
     const from = Number(fetchedOffset)
+    const [first] = part.messages
     // a fetch from within a batch brings all of it
-    this.messagesWithinOffset = part.messages.filter(({ offset }) => Number(offset) >= from)
-    this.messages = this.messagesWithinOffset.filter(({ isControlRecord }) => !isControlRecord)
+    const isWithin = first !== undefined && offsetOf(first) >= from
+    this.messagesWithinOffset = isWithin ? part.messages : part.messages.filter(message => offsetOf(message) >= from)
+    const hasControl = this.messagesWithinOffset.some(({ isControlRecord }) => isControlRecord)
+    this.messages = hasControl
+      ? this.messagesWithinOffset.filter(({ isControlRecord }) => !isControlRecord)
+      : this.messagesWithinOffset
   }
 
   isEmpty(): boolean {

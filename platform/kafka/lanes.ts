@@ -15,6 +15,8 @@ import type { Log } from '../log.ts'
 import { backoffMs } from '../retry.ts'
 import type { TraceContext } from '../trace.ts'
 import { laneAssigner } from './assigner.ts'
+import { offsetOf, timestampMsOf } from './batch-decode.ts'
+import type { WatchedClient } from './client.ts'
 import { METADATA_MAX_AGE_MS } from './client.ts'
 import { inWordsIfDenied } from './denied.ts'
 import type { Admin, EachBatchPayload, GroupInternals, KafkaClient } from './kafkajs.ts'
@@ -53,7 +55,8 @@ export interface LaneContext {
 }
 
 export interface LaneGroupOptions {
-  readonly kafka: KafkaClient
+  /** One that does not tell when it tries to connect is taken to stand still whenever nothing is answered. */
+  readonly kafka: KafkaClient & Partial<Pick<WatchedClient, 'connectingMs'>>
   readonly groupId: string
   readonly stream: string | null
   /** `freeze`: after the restore this worker is the only writer, so the topic is not read any more. */
@@ -93,7 +96,7 @@ export interface LaneGroup {
   readonly queuedRecords: number
   /** Stream records of each owned lane that are not settled, as far as the client knows the log's end. */
   lag(): readonly { readonly lane: number; readonly records: number }[]
-  /** The fetch loop or the heartbeat moved lately. */
+  /** Its client was answered lately, or tries to reach a broker; an outage of Kafka is no reason to end the process. */
   alive(): boolean
   /** Finishes what is in flight, commits, leaves the group. */
   stop(): Promise<void>
@@ -118,6 +121,8 @@ interface Held {
 }
 
 const HEARTBEAT_MS = 1_000
+/** Three times what a request may take: a client that neither was answered nor began to connect since stands still. */
+const STANDSTILL_MS = 90_000
 const FETCH_WAIT_MS = 300 // K18: a stop waits for the running fetch
 /** A lane that is read on joins the next fetch: the running one would wait for the quiet ones meanwhile. */
 const FETCH_WAIT_WHILE_FULL_MS = 20
@@ -175,7 +180,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     ],
   })
 
-  const { GROUP_JOIN, HEARTBEAT, CRASH, STOP, END_BATCH_PROCESS, FETCH, REQUEST } = consumer.events
+  const { GROUP_JOIN, HEARTBEAT, CRASH, STOP, END_BATCH_PROCESS, FETCH, REQUEST, REQUEST_TIMEOUT } = consumer.events
   let movedMs = uptimeMs()
   // the broker counts a session from when it hears us: an answer may be old when it is read, so what counts is when we asked
   consumer.on(REQUEST, ({ payload: { apiName, duration } }) => {
@@ -185,9 +190,11 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     contactMs = spokeMs
     movedMs = uptimeMs()
   })
-  consumer.on(FETCH, () => {
-    movedMs = uptimeMs()
-  })
+  for (const event of [FETCH, REQUEST_TIMEOUT, CRASH]) {
+    consumer.on(event, () => {
+      movedMs = uptimeMs()
+    })
+  }
   // K16: the client takes what a listener throws for trouble on the network, and goes on
   consumer.on(GROUP_JOIN, ({ payload }) => orEnd(() => onJoin(payload.memberAssignment)))
   // it left the group, also when it crashed and will come back
@@ -378,10 +385,10 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     if (topic === stream && first > from) lose(held, from, first)
     const records: LogRecord[] = []
     for (const message of messages) {
-      const offset = Number(message.offset)
+      const offset = offsetOf(message)
       if (offset < from) continue // a seek landed inside a batch
       const { key, value } = message
-      const timestampMs = Number(message.timestamp)
+      const timestampMs = timestampMsOf(message)
       const trace = topic === stream ? options.readTrace?.(message.headers) : undefined
       records.push(trace ? { offset, timestampMs, key, value, trace } : { offset, timestampMs, key, value })
     }
@@ -550,7 +557,7 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     get queuedRecords() {
       return [...lanes.values()].reduce((sum, held) => sum + held.queue.count, 0)
     },
-    alive: () => uptimeMs() - movedMs < sessionTimeoutMs * 3,
+    alive: () => uptimeMs() - Math.max(movedMs, kafka.connectingMs?.() ?? movedMs) < STANDSTILL_MS,
     async stop() {
       if (stopping) return
       stopping = true

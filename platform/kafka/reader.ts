@@ -1,4 +1,5 @@
 import { TransientError } from '../retry.ts'
+import { offsetOf, timestampMsOf } from './batch-decode.ts'
 import type { KafkaClient } from './kafkajs.ts'
 import type { LogRecord } from './queue.ts'
 
@@ -127,11 +128,11 @@ export async function openReader(kafka: KafkaClient): Promise<LogReader> {
         const records: LogRecord[] = []
         let next = position
         for (const message of fetched.messages) {
-          const offset = Number(message.offset)
+          const offset = offsetOf(message)
           if (offset < position) continue
           next = offset + 1
           if (message.isControlRecord || offset >= to) continue
-          records.push({ offset, timestampMs: Number(message.timestamp), key: message.key, value: message.value })
+          records.push({ offset, timestampMs: timestampMsOf(message), key: message.key, value: message.value })
         }
         position = next
         // what was appended after the answer belongs to the next read

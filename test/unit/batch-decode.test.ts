@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeBatch } from '../../platform/kafka/batch-decode.ts'
+import { decodeBatch, offsetOf, timestampMsOf } from '../../platform/kafka/batch-decode.ts'
 
 // not through platform/kafka/kafkajs.ts: here stands the client's own decoding
 const require = createRequire(import.meta.url)
@@ -45,6 +45,18 @@ const batch = fc.record({
   flags: fc.constantFrom(0, LOG_APPEND_TIME, CONTROL),
 })
 
+/** With the texts that are only made when they are asked for, in the place of the numbers behind them. */
+function plain({ records, ...batch }: Awaited<ReturnType<typeof decodeBatch>>): object {
+  return {
+    ...batch,
+    records: records.map(each => {
+      const { at, timestampMs, ...rest } = each
+      expect([offsetOf(each), timestampMsOf(each)]).toEqual([at, timestampMs])
+      return { ...rest, offset: each.offset, timestamp: each.timestamp }
+    }),
+  }
+}
+
 test('a batch reads as the client itself would have read it, wherever in an answer it lies', async () => {
   await fc.assert(
     fc.asyncProperty(batch, fc.nat({ max: 40 }), async ({ records, flags, ...rest }, before) => {
@@ -61,7 +73,7 @@ test('a batch reads as the client itself would have read it, wherever in an answ
       const [theirs, ours] = [new Decoder(answer), new Decoder(answer)]
       theirs.offset = ours.offset = before
       for (let n = 0; n < 2; n++) {
-        expect(await decodeBatch(ours, parts)).toEqual(await theirDecode(theirs))
+        expect(plain(await decodeBatch(ours, parts))).toEqual(await theirDecode(theirs))
         expect(ours.offset).toBe(theirs.offset)
       }
     }),
