@@ -4,13 +4,14 @@
  * misses of the cache. Keys are 128 bits of a SHA-256: two alerts that fell together would mean a lost one.
  */
 export interface Digest {
+  /** Each of 32 bits, signed. */
   readonly a: number
   readonly b: number
   readonly c: number
   readonly d: number
 }
 
-/** A version as two 32-bit numbers that compare as the instants do. */
+/** A version as two numbers of 31 bits that compare as the instants do. */
 export interface PackedVersion {
   readonly hi: number
   readonly lo: number
@@ -18,6 +19,7 @@ export interface PackedVersion {
 
 export interface TableMark {
   readonly version: PackedVersion
+  /** 32 bits, signed. */
   readonly hashHi: number
   readonly hashLo: number
   readonly offset: number
@@ -28,7 +30,7 @@ export interface TableMark {
 const INITIAL_SLOTS = 64
 const FULL_SHARE = 0.8
 /** Small steps keep the share of empty slots, and so the bytes of an entry, low. */
-const GROWTH = 1.3
+const GROWTH = 1.2
 
 // words of a slot: four of the key, two of the version, two of the hash, then
 const OFFSET_LOW = 8
@@ -41,7 +43,8 @@ const DAY_MASK = 0xffff
 export class LedgerTable {
   #slots = INITIAL_SLOTS
   #count = 0
-  #words = new Uint32Array(INITIAL_SLOTS * WORDS)
+  /** Signed, for V8 makes an object of each larger number that is read. */
+  #words = new Int32Array(INITIAL_SLOTS * WORDS)
 
   get count(): number {
     return this.#count
@@ -112,7 +115,7 @@ export class LedgerTable {
       version: { hi: words[at + 4] ?? 0, lo: words[at + 5] ?? 0 },
       hashHi: words[at + 6] ?? 0,
       hashLo: words[at + 7] ?? 0,
-      offset: (last >>> 16) * TWO_32 + (words[at + OFFSET_LOW] ?? 0),
+      offset: (last >>> 16) * TWO_32 + ((words[at + OFFSET_LOW] ?? 0) >>> 0),
       day: last & DAY_MASK,
     }
   }
@@ -123,7 +126,7 @@ export class LedgerTable {
 
   /** In the order of the keys, so that a larger table is filled from one end to the other as the smaller one is read. */
   #homeOf(a: number): number {
-    return Math.floor((a * this.#slots) / TWO_32) * WORDS
+    return Math.floor(((a >>> 0) * this.#slots) / TWO_32) * WORDS
   }
 
   /** Where the key stands, or the free slot where it would. */
@@ -170,7 +173,7 @@ export class LedgerTable {
     for (let at = 0; at < before.length; at += WORDS) if (isKept(at)) kept++
     this.#slots = Math.max(INITIAL_SLOTS, slotsMin, Math.ceil((kept + 1) / FULL_SHARE))
     this.#count = kept
-    const words = new Uint32Array(this.#slots * WORDS)
+    const words = new Int32Array(this.#slots * WORDS)
     this.#words = words
     for (let from = 0; from < before.length; from += WORDS) {
       if (!isKept(from)) continue

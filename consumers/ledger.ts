@@ -77,13 +77,12 @@ export class Ledger {
       return isNews
     }
     const name = alertName(delivery.tenantId, delivery.alertId)
-    const { key } = name
     const digest = this.#digestOf(name)
     const delivered = delivery.delivered && tableMark(delivery.delivered)
     const isNews = delivered ? this.#delivered.setUnlessOlder(digest, delivered) : this.#delivered.get(digest) === null
     const parked = delivery.parked && tableMark(delivery.parked)
-    if (parked) this.#parked.set(key, parked)
-    else this.#parked.delete(key)
+    if (parked) this.#parked.set(name.key, parked)
+    else this.#parked.delete(name.key)
     return isNews
   }
 
@@ -141,6 +140,11 @@ export class Ledger {
 
   markParked(key: string, mark: Mark): void {
     this.#parked.set(key, toTable(mark))
+  }
+
+  /** What stands in the ledger record of an alert of which nothing is parked; null for others. */
+  onlyDelivered(alert: AlertName): TableMark | null {
+    return this.#parked.has(alert.key) ? null : this.#delivered.get(this.#digestOf(alert))
   }
 
   /** The ledger record of an alert, as it stands now. */
@@ -216,7 +220,7 @@ function relation(known: TableMark | null, version: PackedVersion, contentHash: 
   if (known === null) return 'unseen'
   const order = compareVersions(version, known.version)
   if (order !== 0) return order < 0 ? 'older' : 'newer'
-  const same = contentHash.readUInt32BE(0) === known.hashHi && contentHash.readUInt32BE(4) === known.hashLo
+  const same = contentHash.readInt32BE(0) === known.hashHi && contentHash.readInt32BE(4) === known.hashLo
   if (same && offset === known.offset) return 'this-record'
   // an earlier record of the lane was settled before the known one, whatever it held
   return same || offset < known.offset ? 'same' : 'other-content'
@@ -225,8 +229,8 @@ function relation(known: TableMark | null, version: PackedVersion, contentHash: 
 function toTable(mark: Mark): TableMark {
   return {
     version: mark.version,
-    hashHi: mark.contentHash.readUInt32BE(0),
-    hashLo: mark.contentHash.readUInt32BE(4),
+    hashHi: mark.contentHash.readInt32BE(0),
+    hashLo: mark.contentHash.readInt32BE(4),
     offset: mark.offset,
     day: Math.floor(mark.atMs / DAY_MS),
   }
@@ -240,7 +244,7 @@ function tableMark(mark: LedgerMark): TableMark {
 
 function toRecord(mark: TableMark): LedgerMark {
   const contentHash = Buffer.allocUnsafe(8) // all of it is written
-  contentHash.writeUInt32BE(mark.hashHi, 0)
-  contentHash.writeUInt32BE(mark.hashLo, 4)
+  contentHash.writeInt32BE(mark.hashHi, 0)
+  contentHash.writeInt32BE(mark.hashLo, 4)
   return { version: unpackVersion(mark.version), contentHash, offset: mark.offset, at: mark.day * DAY_MS }
 }

@@ -4,6 +4,7 @@ import type { ParkReason } from '../schemas/parking.ts'
 import type { Delivery, Parked } from '../schemas/types.ts'
 import type { AlertName } from './alert-name.ts'
 import { alertKey, alertName } from './alert-name.ts'
+import { writeDelivered } from './delivered.ts'
 import type { Ledger, TotalsDelta } from './ledger.ts'
 import type { Parking, ParkingBudget } from './park.ts'
 import { parkedRecord } from './park.ts'
@@ -98,10 +99,13 @@ export async function flushLedger({ ledger, dirty, publisher, topics, codecs, la
     const alerts = [...dirty.alerts.values()].slice(0, LEDGER_BATCH_RECORDS_MAX)
     // totals only with the last of the alerts they count
     const tenants = alerts.length === dirty.alerts.size ? [...dirty.tenants].slice(0, LEDGER_BATCH_RECORDS_MAX) : []
-    const records: OutRecord[] = alerts.map(name => ({
-      key: name.key,
-      value: codecs.deliveries.encode(ledger.delivery(name)),
-    }))
+    const records: OutRecord[] = alerts.map(name => {
+      const mark = ledger.onlyDelivered(name)
+      const value = mark
+        ? writeDelivered(name, mark, codecs.deliveries.schemaId)
+        : codecs.deliveries.encode(ledger.delivery(name))
+      return { key: name.key, value }
+    })
     for (const tenantId of tenants) {
       const totals = ledger.totals(tenantId)
       if (totals) records.push({ key: alertKey(tenantId, totals.alertId), value: codecs.deliveries.encode(totals) })

@@ -30,17 +30,13 @@ const KEEP_ALIVE_MS = 60_000
 const ERROR_LEVEL: number = logLevel.ERROR
 
 export interface WatchedClient extends KafkaClient {
-  /** When it last began to connect to a broker, by the monotonic clock it was given; -Infinity: never. */
-  connectingMs(): number
+  /** How often it began to connect to a broker. */
+  connectionsBegun(): number
 }
 
 /** Each role takes a client of its own: KafkaJS shares offset caches between consumers and producers of one. */
-export function kafkaClient(
-  access: KafkaAccess,
-  log: Log,
-  uptimeMs: () => number = () => performance.now(),
-): WatchedClient {
-  let connectingMs = Number.NEGATIVE_INFINITY
+export function kafkaClient(access: KafkaAccess, log: Log): WatchedClient {
+  let connectionsBegun = 0
   const kafka = new Kafka({
     clientId: access.clientId,
     brokers: [...access.brokers],
@@ -49,7 +45,7 @@ export function kafkaClient(
     enforceRequestTimeout: true,
     ssl: access.tls !== null,
     socketFactory: ({ host, port, onConnect }) => {
-      connectingMs = uptimeMs()
+      connectionsBegun++
       const socket =
         access.tls === null
           ? connectPlain({ host, port }, onConnect)
@@ -60,7 +56,7 @@ export function kafkaClient(
     logLevel: logLevel.INFO,
     logCreator: () => entry => forwardLog(log, entry.level, entry.namespace, entry.log),
   })
-  return Object.assign(kafka, { connectingMs: () => connectingMs })
+  return Object.assign(kafka, { connectionsBegun: () => connectionsBegun })
 }
 
 function tlsTo(host: string, port: number, texts: TlsTexts & { readonly servername?: string }): ConnectionOptions {

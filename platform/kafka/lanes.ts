@@ -55,8 +55,8 @@ export interface LaneContext {
 }
 
 export interface LaneGroupOptions {
-  /** One that does not tell when it tries to connect is taken to stand still whenever nothing is answered. */
-  readonly kafka: KafkaClient & Partial<Pick<WatchedClient, 'connectingMs'>>
+  /** One that does not tell how often it tries to connect is taken to stand still whenever nothing is answered. */
+  readonly kafka: KafkaClient & Partial<Pick<WatchedClient, 'connectionsBegun'>>
   readonly groupId: string
   readonly stream: string | null
   /** `freeze`: after the restore this worker is the only writer, so the topic is not read any more. */
@@ -96,7 +96,10 @@ export interface LaneGroup {
   readonly queuedRecords: number
   /** Stream records of each owned lane that are not settled, as far as the client knows the log's end. */
   lag(): readonly { readonly lane: number; readonly records: number }[]
-  /** Its client was answered lately, or tries to reach a broker; an outage of Kafka is no reason to end the process. */
+  /**
+   * Its client was answered lately, or tried to reach a broker since this was last asked; an outage of Kafka is no reason to
+   * end the process.
+   */
   alive(): boolean
   /** Finishes what is in flight, commits, leaves the group. */
   stop(): Promise<void>
@@ -182,6 +185,8 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
 
   const { GROUP_JOIN, HEARTBEAT, CRASH, STOP, END_BATCH_PROCESS, FETCH, REQUEST, REQUEST_TIMEOUT } = consumer.events
   let movedMs = uptimeMs()
+  /** At the last look: who asks whether the client is alive asks regularly. */
+  let connectionsSeen = 0
   // the broker counts a session from when it hears us: an answer may be old when it is read, so what counts is when we asked
   consumer.on(REQUEST, ({ payload: { apiName, duration } }) => {
     if (apiName === 'Heartbeat' || apiName === 'SyncGroup') spokeMs = uptimeMs() - Math.max(0, duration)
@@ -557,7 +562,12 @@ export async function joinLanes(options: LaneGroupOptions): Promise<LaneGroup> {
     get queuedRecords() {
       return [...lanes.values()].reduce((sum, held) => sum + held.queue.count, 0)
     },
-    alive: () => uptimeMs() - Math.max(movedMs, kafka.connectingMs?.() ?? movedMs) < STANDSTILL_MS,
+    alive() {
+      const begun = kafka.connectionsBegun?.() ?? 0
+      if (begun !== connectionsSeen) movedMs = uptimeMs()
+      connectionsSeen = begun
+      return uptimeMs() - movedMs < STANDSTILL_MS
+    },
     async stop() {
       if (stopping) return
       stopping = true

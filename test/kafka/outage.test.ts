@@ -12,7 +12,7 @@ test('a member is alive as long as it tries to reach brokers that are away, and 
   await using ground = await laneGround({ name: 'outage', brokers: stack.brokers })
   let aheadMs = 0
   const uptimeMs = () => performance.now() + aheadMs
-  const kafka = kafkaClient(brokerAccess(stack.brokers, 'a'), silentLog(), uptimeMs)
+  const kafka = kafkaClient(brokerAccess(stack.brokers, 'a'), silentLog())
   const member = await ground.join('a', { kafka, uptimeMs })
   await vi.waitFor(() => expectWholeOwnership([member], ground.lanes), PATIENCE)
   const [node] = stack.nodes

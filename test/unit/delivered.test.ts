@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { alertKey, alertName } from '../../consumers/alert-name.ts'
-import { readDelivered } from '../../consumers/delivered.ts'
+import { readDelivered, writeDelivered } from '../../consumers/delivered.ts'
 import { Ledger } from '../../consumers/ledger.ts'
 import type { Delivery, LedgerMark } from '../../schemas/types.ts'
 import { handClock } from './engine-kit.ts'
@@ -56,6 +56,32 @@ describe('a ledger record read where it lies', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  test('is written as the codec writes it', () => {
+    const longNames = fc.constantFrom('x'.repeat(63), 'x'.repeat(64), 'ä'.repeat(40), '木'.repeat(9_000))
+    fc.assert(
+      fc.property(delivery, fc.option(longNames), version, (it, longName, text) => {
+        const name = alertName(it.tenantId, longName ?? it.alertId)
+        const ledger = new Ledger()
+        const { tenantId, alertId } = name
+        const at = it.delivered ?? { contentHash: Buffer.alloc(8, 0xff), offset: 3, at: 0 }
+        ledger.restore({ tenantId, alertId, delivered: { ...at, version: text }, parked: null, totals: null })
+        const found = ledger.onlyDelivered(name)
+        if (found === null) throw new Error('nothing was restored')
+        expect(writeDelivered(name, found, codec.schemaId)).toEqual(codec.encode(ledger.delivery(name)))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('is not what stands for an alert of which something is parked', () => {
+    const at = { version: '2026-11-23T10:11:12.1234567Z', contentHash: Buffer.alloc(8, 5), offset: 7, at: 0 }
+    const ledger = new Ledger()
+    const name = alertName(TENANT_A, 'a')
+    expect(ledger.onlyDelivered(name)).toBe(null)
+    ledger.restore({ tenantId: TENANT_A, alertId: 'a', delivered: at, parked: at, totals: null })
+    expect(ledger.onlyDelivered(name)).toBe(null)
   })
 
   test('is what nearly all of them are', () => {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { compareVersions, instantMs, packVersion, unpackVersion } from '../../consumers/version.ts'
+import { compareVersions, instantMs, packVersion, packVersionAt, unpackVersion } from '../../consumers/version.ts'
 
 const DAY_MS = 86_400_000
 const YEAR_9999_MS = Date.UTC(9999, 11, 31)
@@ -39,6 +39,26 @@ describe('a version in the ledger', () => {
         expect(instantMs(packed(text))).toBe(Date.parse(`${text.slice(0, 23)}Z`))
       }),
     )
+  })
+
+  test('reads the same where it lies among other bytes', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(version, fc.string({ minLength: 28, maxLength: 28 })),
+        fc.nat({ max: 9 }),
+        (text, before) => {
+          const bytes = Buffer.concat([Buffer.alloc(before, 0x39), Buffer.from(text, 'latin1'), Buffer.of(0x5a)])
+          const asText = bytes.toString('latin1', before, before + text.length)
+          expect(packVersionAt(bytes, before)).toEqual(packVersion(asText))
+          expect(packVersionAt(bytes.subarray(0, before + text.length - 1), before)).toBe(null)
+        },
+      ),
+    )
+  })
+
+  test('fits into 31 bits each, to the last year that there is', () => {
+    const { hi, lo } = packed('9999-12-31T23:59:59.9999999Z')
+    expect([hi | 0, lo | 0]).toEqual([hi, lo])
   })
 
   test('compares as its text does', () => {
