@@ -1,6 +1,7 @@
 /** Longer than the rule: polling a tenant, sweeping it, and what is written down of both share its state. */
 import type { Codec } from '../platform/avro/codec.ts'
 import type { Clock, Random } from '../platform/clock.ts'
+import { murmur2 } from '../platform/kafka/lane-of.ts'
 import type { LaneContext } from '../platform/kafka/lanes.ts'
 import type { Publisher } from '../platform/kafka/producer.ts'
 import type { Log } from '../platform/log.ts'
@@ -402,9 +403,9 @@ export function openTurns(deps: TurnDeps, context: LaneContext, receipts: Map<st
     const backOffMs = (): number => backoffMs(state.failures++, AGAIN_MS, deps.random())
     switch (end.kind) {
       case 'ok':
-        return end.more ? nowMs : Math.max(nowMs, startedMs + intervalMsOf(state))
+        return end.more ? nowMs : Math.max(nowMs, inStep(state.tenant.tenantId, startedMs, intervalMsOf(state)))
       case 'partial':
-        return Math.max(nowMs, startedMs + intervalMsOf(state))
+        return Math.max(nowMs, inStep(state.tenant.tenantId, startedMs, intervalMsOf(state)))
       case 'throttled':
       case 'unavailable':
         // what was asked for holds against whatever would bring the turn forward; our own back-off does not
@@ -456,4 +457,14 @@ function isNews(before: Checkpoint, next: Checkpoint): boolean {
     quarantinedTotal !== before.quarantinedTotal ||
     JSON.stringify(gaps) !== JSON.stringify(before.gaps)
   )
+}
+
+/**
+ * At most one interval on. Each tenant has a place of its own in the interval: a worker's tenants, all asked at once when it
+ * starts, would stay together for ever, and each wait for the others.
+ */
+function inStep(tenantId: string, startedMs: number, intervalMs: number): number {
+  const placeMs = (murmur2(Buffer.from(tenantId)) >>> 0) % intervalMs
+  const sinceMs = (((startedMs - placeMs) % intervalMs) + intervalMs) % intervalMs
+  return startedMs + intervalMs - sinceMs
 }

@@ -33,7 +33,7 @@ describe('every revision that stood through a poll is on the log, and the last o
   test('and among such lives are some in which a zombie does write an old checkpoint', async () => {
     let movedBack = 0
     // always the same ones: whether chance brings one in a run is not what is asked
-    for (const scenario of fc.sample(restarts, { seed: 7, numRuns: 150 })) {
+    for (const scenario of fc.sample(restarts, { seed: 5, numRuns: 150 })) {
       const world = await play(scenario)
       judge(world)
       const marks = world.checkpoints.map(({ value }) => value.watermark)
