@@ -35,7 +35,7 @@ describe.each([...boards])('the board %s', (name, board) => {
       expect(title).not.toBe('')
       if (type === 'row') continue
       expect(description, title).toMatch(/\w{3}/)
-      if (targets !== undefined) expect(fieldConfig?.defaults.unit, title).toMatch(/^\w+$/)
+      if (targets !== undefined) expect(fieldConfig?.defaults.unit, title).toMatch(/^(?:suffix: )?\w+$/)
     }
   })
 
