@@ -17,7 +17,8 @@ export interface LogReader {
 }
 
 const FETCH_WAIT_MS = 250
-const FETCH_BYTES = 8 * 1024 * 1024
+/** As it is on the wire. Of what comes some 1 MiB is unpacked (kafkajs.ts, K20), and the rest asked for again. */
+const FETCH_BYTES = 256 * 1024
 const TRIES = 8
 const EARLIEST = -2
 const READ_UNCOMMITTED = 0
