@@ -38,10 +38,13 @@ async function started(name: string, use: (url: string) => Promise<void>): Promi
   }
 }
 
+/** As kustomize puts it to the name of what it generates. */
+const HASH_SUFFIX = /-[bcdfghkmt2456789]{10}$/
+
 describe('the simulators of dev', () => {
   const data = (kind: string, name: string): Record<string, string> =>
     one(
-      ofKind(objects(), kind).filter(({ metadata }) => metadata.name === name),
+      ofKind(objects(), kind).filter(({ metadata }) => metadata.name.replace(HASH_SUFFIX, '') === name),
       name,
     ).data ?? {}
   const secret = (name: string, key: string): string =>
