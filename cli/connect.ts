@@ -15,7 +15,7 @@ import type { Admin, KafkaClient } from '../platform/kafka/kafkajs.ts'
 import type { Publisher } from '../platform/kafka/producer.ts'
 import { openPublisher, publisherOf } from '../platform/kafka/producer.ts'
 import type { LogReader } from '../platform/kafka/reader.ts'
-import { openReader } from '../platform/kafka/reader.ts'
+import { openBulkReader } from '../platform/kafka/reader.ts'
 import type { Log } from '../platform/log.ts'
 import { createLog } from '../platform/log.ts'
 import { readSettings } from '../platform/settings.ts'
@@ -86,7 +86,7 @@ export async function withConnection<T>(
     topic,
     admin,
     reader: once(async () => {
-      const opened = await reach(settings, openReader(client()))
+      const opened = await reach(settings, openBulkReader(client()))
       closers.unshift(() => opened.close())
       return opened
     }),

@@ -24,6 +24,8 @@ export type EngineAnswer =
   | { readonly kind: 'bad-encoding' }
 
 const ERROR_CHARS = 500
+const ACCEPTED: ItemAnswer = { kind: 'accepted' }
+const KNOWN: ItemAnswer = { kind: 'known' }
 const UNANSWERED: ItemAnswer = { kind: 'again', detail: 'the answer says nothing readable about this item' }
 
 /** Classifies any status that is not 2xx. `text` is the (possibly cut) body, already free of secrets. */
@@ -62,15 +64,15 @@ function remedy(status: number): string {
  * of the items is the engine's trouble, not the items'.
  */
 export function readItems(status: number, text: string, ids: readonly string[]): EngineAnswer {
-  const byId = readAnswers(text)
-  const fates = ids.map(id => byId?.get(id) ?? UNANSWERED)
+  const list = readList(text)
+  const fates = list === null ? [] : (inOrder(list, ids) ?? byId(list, ids))
   if (fates.some(fate => fate !== UNANSWERED)) return { kind: 'items', fates }
-  const why = byId === null ? 'a body that is no {"items":[…]}' : 'no readable answer for any item'
+  const why = list === null ? 'a body that is no {"items":[…]}' : 'no readable answer for any item'
   return { kind: 'again', busy: false, retryAfterMs: null, detail: `HTTP ${status} with ${why}` }
 }
 
 /** Null when the body is not JSON of the agreed form. */
-function readAnswers(text: string): Map<string, ItemAnswer> | null {
+function readList(text: string): readonly unknown[] | null {
   let body: unknown
   try {
     body = JSON.parse(text)
@@ -78,21 +80,35 @@ function readAnswers(text: string): Map<string, ItemAnswer> | null {
     return null
   }
   const list = isObject(body) ? body['items'] : undefined
-  if (!Array.isArray(list)) return null
+  return Array.isArray(list) ? (list as unknown[]) : null
+}
+
+/** Null when it is not the batch's own order, which engines nearly always keep; then nothing has to be looked up. */
+function inOrder(list: readonly unknown[], ids: readonly string[]): readonly ItemAnswer[] | null {
+  if (list.length !== ids.length) return null
+  const fates: ItemAnswer[] = []
+  for (const entry of list) {
+    if (!isObject(entry) || entry['id'] !== ids[fates.length]) return null
+    fates.push(readAnswer(entry['status'], entry['error']))
+  }
+  return fates
+}
+
+function byId(list: readonly unknown[], ids: readonly string[]): readonly ItemAnswer[] {
   const byId = new Map<string, ItemAnswer>()
-  for (const entry of list as unknown[]) {
+  for (const entry of list) {
     if (!isObject(entry) || typeof entry['id'] !== 'string') continue
     const answer = readAnswer(entry['status'], entry['error'])
     const before = byId.get(entry['id'])
     byId.set(entry['id'], before === undefined || same(before, answer) ? answer : UNANSWERED)
   }
-  return byId
+  return ids.map(id => byId.get(id) ?? UNANSWERED)
 }
 
 function readAnswer(status: unknown, error: unknown): ItemAnswer {
   if (typeof status !== 'number' || !Number.isInteger(status)) return UNANSWERED
-  if (status >= 200 && status < 300) return { kind: 'accepted' }
-  if (status === 409) return { kind: 'known' }
+  if (status >= 200 && status < 300) return ACCEPTED
+  if (status === 409) return KNOWN
   const said = typeof error === 'string' ? plainText(error, ERROR_CHARS) : ''
   if (status === 408 || status === 425 || status === 429 || (status >= 500 && status < 600)) {
     return { kind: 'again', detail: said === '' ? `status ${status}` : `status ${status}: ${said}` }

@@ -18,6 +18,7 @@ const beforeGivingUpOf = new WeakMap<object, BeforeGivingUp>()
 const off = new Set((globalThis as { socosKafkaMendsOff?: readonly string[] }).socosKafkaMendsOff ?? [])
 /** K20: of one partition, a fetch unpacks no more batches when it has unpacked so much. */
 export const UNPACKED_BYTES_MAX = 1024 * 1024
+let unpackedBytesMax = UNPACKED_BYTES_MAX
 // these replace modules that KafkaJS holds on to once it is loaded, so they come first
 if (!off.has('batch-decoding')) decodeInNumbers()
 if (!off.has('compacted-tail')) surfaceCompactedTail()
@@ -157,12 +158,17 @@ function boundUnpackedSize(): void {
   const unpacked = new WeakMap<object, number>() // by decoder: there is one for a partition's share of a fetch
   replaceModule(name, async (decoder: object): Promise<DecodedBatch> => {
     const bytes = unpacked.get(decoder) ?? 0
-    if (bytes > UNPACKED_BYTES_MAX) throw new KafkaJSPartialMessageError('enough for one fetch')
+    if (bytes > unpackedBytesMax) throw new KafkaJSPartialMessageError('enough for one fetch')
     const batch = await original(decoder)
     const own = batch.records.reduce((sum, { key, value }) => sum + (key?.length ?? 0) + (value?.length ?? 0), 0)
     unpacked.set(decoder, bytes + own)
     return batch
   })
+}
+
+/** For a process that reads one partition at a time and so may hold more of it; the client cannot be told for one fetch. */
+export function unpackUpTo(bytes: number): void {
+  unpackedBytesMax = bytes
 }
 
 interface DecodedBatch {

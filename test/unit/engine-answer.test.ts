@@ -30,6 +30,22 @@ describe('a 2xx answer', () => {
     })
   })
 
+  test('says the same in the order that was sent as in any other', () => {
+    const told = fc.record({
+      status: fc.constantFrom<unknown>(200, 204, 409, 422, 429, 503, 302, null, '200'),
+      error: fc.constantFrom<unknown>('no', 7, undefined),
+    })
+    fc.assert(
+      fc.property(fc.array(told, { minLength: 1, maxLength: 8 }), fc.infiniteStream(fc.nat()), (all, chance) => {
+        const list = all.map((one, n) => ({ id: `item-${n}`, ...one }))
+        const ids = list.map(({ id }) => id)
+        const shuffled = list.toSorted(() => ((chance.next().value ?? 0) % 2) - 0.5)
+        const read = (items: unknown) => readItems(200, JSON.stringify({ items }), ids)
+        expect(read(shuffled)).toEqual(read(list))
+      }),
+    )
+  })
+
   test.each([
     [200, 'accepted'],
     [204, 'accepted'],
