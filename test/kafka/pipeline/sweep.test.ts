@@ -86,7 +86,8 @@ test('a sweep finds and repairs what was deleted from the log, shown late by Gra
 
   // the poller that published it remembers it, so no poll brings it again
   expect(await forwarder.stop()).toBe(0)
-  const one = graph.addAlert(deleted.tenantId)
+  // older than the second in which it is polled, so that the checkpoint of that poll covers it, and with it the sweep
+  const one = graph.addAlert(deleted.tenantId, { at: new Date(Date.now() - 2_000).toISOString() })
   await until(async () => (await pipeline.status()).get(deleted.tenantId)?.counts.waiting !== 0, 30_000)
   await deleteLane(`${pipeline.prefix}alerts`, laneOf(deleted.tenantId, LANES))
   await (await pipeline.start('forwarder')).ready()
