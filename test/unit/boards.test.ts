@@ -39,6 +39,17 @@ describe.each([...boards])('the board %s', (name, board) => {
     }
   })
 
+  test('shows in its tiles and tables what is, and not the last that workers said before they were gone', () => {
+    const momentary = board.panels.filter(({ type }) => ['stat', 'table', 'bargauge'].includes(type))
+    expect(momentary.length).toBeGreaterThan(3)
+    for (const { title, targets = [] } of momentary) {
+      expect(
+        targets.map(({ instant, range }) => ({ instant, range })),
+        title,
+      ).toEqual(targets.map(() => ({ instant: true, range: false })))
+    }
+  })
+
   test('has panels that do not lie upon each other, each with an id of its own', () => {
     expect(overlaps(board.panels)).toEqual([])
     expect(new Set(board.panels.map(({ id }) => id)).size).toBe(board.panels.length)

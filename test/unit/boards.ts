@@ -10,7 +10,13 @@ export interface Panel {
   readonly description?: string
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number }
   readonly datasource?: { readonly type: string; readonly uid: string }
-  readonly targets?: readonly { readonly refId: string; readonly expr: string; readonly legendFormat?: string }[]
+  readonly targets?: readonly {
+    readonly refId: string
+    readonly expr: string
+    readonly legendFormat?: string
+    readonly instant?: boolean
+    readonly range?: boolean
+  }[]
   readonly fieldConfig?: { readonly defaults: { readonly unit?: string } }
 }
 
